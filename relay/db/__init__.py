@@ -1,0 +1,1 @@
+"""The stores, once per engine. Nothing above this package knows which engine is in use."""

@@ -1,0 +1,1 @@
+"""Handing mail over: route, judgement, TLS, one SMTP dialogue a host. Knows no queue."""

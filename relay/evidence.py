@@ -1,0 +1,64 @@
+"""What was seen of a domain's policy and its hosts: findings, the one stream every report reads."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """What was wrong: the `reason` of a violation record."""
+
+    MX_MISMATCH = "mx-mismatch"
+    STARTTLS_NOT_SUPPORTED = "starttls-not-supported"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_HOST_MISMATCH = "certificate-host-mismatch"
+    CERTIFICATE_NOT_TRUSTED = "certificate-not-trusted"
+    VALIDATION_FAILURE = "validation-failure"
+    STS_POLICY_FETCH_ERROR = "sts-policy-fetch-error"
+    STS_POLICY_INVALID = "sts-policy-invalid"
+    STS_WEBPKI_INVALID = "sts-webpki-invalid"
+
+    # RFC 8460 §4.3: a host that the policy does not list has no type of its own
+    @property
+    def result_type(self) -> str:
+        """The name TLS reports use."""
+        return Failure.VALIDATION_FAILURE if self is Failure.MX_MISMATCH else self
+
+
+class Action(StrEnum):
+    """What was done about it: the `action` of a violation record."""
+
+    REFUSED = "refused"  # this host was not given the mail
+    DELIVERED = "delivered"  # the violation did not keep the mail from this host
+    NOTED = "noted"  # no delivery concerned
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """The policy in force when something was found. `max_age` in seconds, `expires` since 1970."""
+
+    id: str | None
+    mode: str
+    mx: tuple[str, ...]
+    max_age: int
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing seen at one time. A violation is a finding with a failure.
+
+    `policy` None: no policy was had. `mx` None and `queue_id` None: no delivery was concerned, or
+    (queue_id) the finding has not yet been settled with its job. `detail` is one sentence for a
+    person. `time` is in seconds since 1970; `recipients` counts those of the attempt.
+    """
+
+    time: float
+    domain: str
+    policy: PolicySnapshot | None
+    failure: Failure | None
+    detail: str
+    action: Action
+    mx: str | None = None
+    addresses: tuple[str, ...] = ()
+    queue_id: str | None = None
+    recipients: int = 0

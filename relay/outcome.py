@@ -1,0 +1,53 @@
+"""What an attempt to deliver came to: one outcome for each recipient, and the findings made."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.evidence import Finding
+from relay.reply import Reply
+
+
+class Status(StrEnum):
+    """What became of a recipient in this attempt."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """Why a recipient was not served: the `reason` of a queue record."""
+
+    POLICY = "policy"  # the domain's MTA-STS policy ruled every host out
+    TLS_FLOOR = "tls-floor"  # only our own least TLS level kept the mail back
+    DNS = "dns"
+    UNREACHABLE = "unreachable"  # no host could be talked to, or the connection was lost
+    ANSWERED = "answered"  # a host said no
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipient.
+
+    `reply` is the host's own where `remote` is true, else our decision in the form of a reply.
+    `reason` None: delivered. `host` and `address` None: no host was concerned. `tls` tells the
+    protection of the connection for the log ("verified TLSv1.3", "TLSv1.2", "clear"), None where
+    there was none.
+    """
+
+    recipient: str
+    status: Status
+    reply: Reply
+    reason: Reason | None = None
+    remote: bool = False
+    host: str | None = None
+    address: str | None = None
+    tls: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """Everything one attempt came to: an outcome for every recipient of the envelope."""
+
+    outcomes: tuple[Outcome, ...]
+    findings: tuple[Finding, ...] = ()
