@@ -1,5 +1,60 @@
-"""The `relay` command; each command is a file of its own, imported when it is called."""
+"""The `relay` command; each command is a file of its own, imported only when it is called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from relay import __version__
+from relay.errors import ConfigError, RelayError
+
+_COMMANDS = {
+    "serve": "Run the relay in the foreground.",
+    "check": "Check the configuration and say every fault at once.",
+    "policy": "Look up a domain's MTA-STS policy.",
+    "violations": "Show what was wrong with hosts and policies, and what was done.",
+    "queue": "Show, retry or drop queued mail.",
+    "demo": "Show the relay at work in a small internet on loopback.",
+}
+
+
+class _Commands(click.Group):
+    """Finds a command's module by its name, so that reading commands never load the network."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"relay.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - a fact for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="relay")
+def relay() -> None:
+    """A mail relay that delivers only where the recipient's domain says it is safe (MTA-STS)."""
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; every error is one clear sentence on stderr, never a traceback."""
+    try:
+        relay(prog_name="relay")
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"relay: {problem}", err=True)
+        sys.exit(2)
+    except RelayError as error:
+        click.echo(f"relay: {error}", err=True)
+        sys.exit(3)
+    except BrokenPipeError:
+        # the reader has seen enough; keep the interpreter from complaining at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,48 @@
+"""Options that several commands share, and how they read the configuration."""
+
+import re
+from typing import Any
+
+import click
+
+from relay import config
+from relay.timestamp import parse_rfc3339
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_path",
+    metavar="FILE",
+    help="Configuration file; default: $RELAY_CONFIG, ./config.toml, /etc/relay/config.toml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+_AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def settings_from(config_path: str | None) -> config.Settings:
+    """The settings of -c or of the default places. Raises ConfigError."""
+    return config.load(config.find(config_path))
+
+
+class Moment(click.ParamType[float]):
+    """A time in the past: an age such as "24h", or an RFC 3339 time."""
+
+    name = "age or time"
+
+    def __init__(self, now: float) -> None:
+        """Ages count back from `now`, in seconds since 1970."""
+        self._now = now
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:  # noqa: ANN401
+        if age := _AGE.fullmatch(str(value)):
+            return self._now - int(age[1]) * _UNITS[age[2]]
+        try:
+            return parse_rfc3339(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-09-01T07:00:00Z)"
+            )
