@@ -37,7 +37,7 @@ class Moment(click.ParamType[float]):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:  # noqa: ANN401
+    ) -> float:
         if age := _AGE.fullmatch(str(value)):
             return self._now - int(age[1]) * _UNITS[age[2]]
         try:

@@ -28,7 +28,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
     Console(width=None if terminal else _PIPE_WIDTH).print(table)
 
 
-def print_json(row: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+def print_json(row: Any) -> None:
     """Print one JSON object on one line."""
     import orjson
 

@@ -1,0 +1,74 @@
+"""Violation records hold exactly what the contract lists, in its order."""
+
+import pytest
+
+from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.reporting.violations import to_record
+
+SNAPSHOT = PolicySnapshot("20260901", "enforce", ("mx.d.test", "*.in.d.test"), 604800, 1788825600)
+
+
+def finding(policy: PolicySnapshot | None, failure: Failure | None) -> Finding:
+    return Finding(
+        time=1788220800.25,
+        domain="d.test",
+        policy=policy,
+        failure=failure,
+        detail="mx.evil.test is not listed",
+        action=Action.REFUSED,
+        mx="mx.evil.test",
+        addresses=("192.0.2.1",),
+        queue_id="Q1",
+        recipients=2,
+    )
+
+
+def test_a_violation_record() -> None:
+    record = to_record(finding(SNAPSHOT, Failure.MX_MISMATCH))
+    assert record is not None
+    assert list(record.items()) == [
+        ("time", "2026-09-01T00:00:00.250Z"),
+        ("domain", "d.test"),
+        ("mode", "enforce"),
+        ("mx", "mx.evil.test"),
+        ("reason", "mx-mismatch"),
+        ("result_type", "validation-failure"),
+        ("action", "refused"),
+        ("detail", "mx.evil.test is not listed"),
+        (
+            "policy",
+            {
+                "id": "20260901",
+                "mx": ["mx.d.test", "*.in.d.test"],
+                "max_age": 604800,
+                "expires": "2026-09-08T00:00:00.000Z",
+            },
+        ),
+        ("queue_id", "Q1"),
+        ("recipients", 2),
+    ]
+
+
+@pytest.mark.parametrize("failure", [one for one in Failure if one is not Failure.MX_MISMATCH])
+def test_every_other_reason_is_a_result_type_of_rfc_8460(failure: Failure) -> None:
+    record = to_record(finding(SNAPSHOT, failure))
+    assert record is not None
+    assert record["reason"] == record["result_type"] == failure.value
+
+
+def test_without_a_policy_mode_and_policy_are_null() -> None:
+    record = to_record(finding(None, Failure.STS_POLICY_FETCH_ERROR))
+    assert record is not None
+    assert (record["mode"], record["policy"]) == (None, None)
+
+
+def test_mode_none_is_no_policy_in_force() -> None:
+    none = PolicySnapshot("1", "none", (), 86400, 0)
+    record = to_record(finding(none, Failure.STS_POLICY_INVALID))
+    assert record is not None
+    assert record["mode"] is None
+    assert record["policy"]["id"] == "1"
+
+
+def test_a_finding_without_a_failure_is_no_violation() -> None:
+    assert to_record(finding(SNAPSHOT, None)) is None
