@@ -1,0 +1,44 @@
+"""TLS levels and which of them a policy's mode allows, best first. Pure; knows no sockets."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """What a connection proves about the host."""
+
+    CLEAR = 0
+    ENCRYPTED = 1  # TLS, whoever it is at the other end
+    VERIFIED = 2  # TLS, and the certificate is the host's by the trusted roots
+
+
+Ladder = tuple[Level, ...]
+"""The levels to try at a host, best first; below the last one nothing is sent."""
+
+_FLOORS = {"opportunistic": Level.CLEAR, "encrypt": Level.ENCRYPTED, "verify": Level.VERIFIED}
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """The least TLS of the configuration: "opportunistic", "encrypt" or "verify" each.
+
+    `testing` holds where a policy is in testing mode, `no_policy` where there is none or mode none.
+    """
+
+    testing: str = "encrypt"
+    no_policy: str = "opportunistic"
+
+
+# RFC 8461 §5: enforce has one rung and nothing below it; testing tries the strict handshake first
+def ladder_for(mode: str, floors: Floors) -> Ladder:
+    """The levels to try under a policy of this mode; any mode but enforce and testing is "none"."""
+    if mode == "enforce":
+        return (Level.VERIFIED,)
+    if mode == "testing":
+        return _down_to(Level.VERIFIED, _FLOORS[floors.testing])
+    floor = _FLOORS[floors.no_policy]
+    return _down_to(max(Level.ENCRYPTED, floor), floor)
+
+
+def _down_to(best: Level, least: Level) -> Ladder:
+    return tuple(level for level in sorted(Level, reverse=True) if best >= level >= least)
