@@ -65,7 +65,7 @@ class Router:
         allow_internal: Sequence[Network],
         dice: Random,
     ) -> None:
-        """`port` is the one MX hosts are talked to on; `dice` shuffles hosts of equal preference."""
+        """`port` is where MX hosts are talked to; `dice` shuffles hosts of equal preference."""
         self._resolver = resolver
         self._own = own
         self._port = port
