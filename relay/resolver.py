@@ -1,8 +1,21 @@
 """DNS look-ups as values (RFC 1035, RFC 2308): the only file that imports dnspython."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+import dns.rrset
+
+from relay.clock import Clock
 
 T = TypeVar("T")
 
@@ -55,3 +68,139 @@ class Resolver(Protocol):
         """AAAA and A records as text, AAAA first. FOUND when either family answered with records;
         TROUBLE when none did and one of them failed."""
         ...
+
+
+_CACHE_LIMIT = 20_000  # answers kept; the oldest goes first
+_LONGEST = 86_400.0  # seconds; no TTL is believed beyond a day
+_PAYLOAD = 1232  # octets over UDP that are not fragmented; more comes over TCP
+_HOPELESS = (dns.exception.DNSException, OSError, ValueError)
+
+_Records = Callable[[dns.rrset.RRset], tuple[Any, ...]]
+
+
+class DnsResolver:
+    """Asks the given nameservers, or the system's; keeps answers for their TTL and no longer.
+
+    Equal questions asked at the same time are asked once. TROUBLE is never kept.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[tuple[str, int]] | None,
+        timeout: float,
+        clock: Clock,
+        *,
+        stub: dns.asyncresolver.Resolver | None = None,
+    ) -> None:
+        """`timeout` is for one look-up in all, in seconds; `stub` replaces dnspython's own."""
+        self._stub = stub or _stub(nameservers)
+        self._timeout = timeout
+        self._clock = clock
+        self._cache: dict[tuple[str, str], Answer[Any]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[Answer[Any]]] = {}
+
+    async def mx(self, name: str) -> Answer[MxRecord]:
+        """The MX records of a domain."""
+        return await self._find(name, "MX", _mx_records)
+
+    async def txt(self, name: str) -> Answer[tuple[bytes, ...]]:
+        """The TXT records of a name."""
+        return await self._find(name, "TXT", _txt_records)
+
+    async def addresses(self, name: str) -> Answer[str]:
+        """The AAAA and A records of a name as text."""
+        six, four = await asyncio.gather(
+            self._find(name, "AAAA", _address_records), self._find(name, "A", _address_records)
+        )
+        found = [one for one in (six, four) if one.status is DnsStatus.FOUND]
+        if found:
+            records = tuple(record for one in found for record in one.records)
+            expires = min(one.expires for one in found)
+            return Answer(DnsStatus.FOUND, records, found[0].canonical, "", expires)
+        for status in (DnsStatus.TROUBLE, DnsStatus.NODATA):
+            for one in (four, six):
+                if one.status is status:
+                    return one
+        return four
+
+    async def _find(self, name: str, kind: str, records: _Records) -> Answer[Any]:
+        key = (name, kind)
+        kept = self._cache.get(key)
+        if kept and 0 < kept.expires - self._clock.now() <= _LONGEST:
+            return kept
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._ask(name, kind, records))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        # one asker's end must not be the others'
+        answer = await asyncio.shield(task)
+        if answer.expires > self._clock.now():
+            self._keep(key, answer)
+        return answer
+
+    def _keep(self, key: tuple[str, str], answer: Answer[Any]) -> None:
+        self._cache.pop(key, None)
+        if len(self._cache) >= _CACHE_LIMIT:
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = answer
+
+    async def _ask(self, name: str, kind: str, records: _Records) -> Answer[Any]:
+        now = self._clock.now()
+        try:
+            question = dns.name.from_text(name, dns.name.root)
+            answer = await self._stub.resolve(
+                question, kind, search=False, raise_on_no_answer=False, lifetime=self._timeout
+            )
+        except dns.resolver.NXDOMAIN as error:
+            ttl = _negative_ttl(next(iter(error.kwargs["responses"].values())))
+            return Answer(DnsStatus.NXDOMAIN, expires=now + ttl)
+        except _HOPELESS as error:
+            return Answer(DnsStatus.TROUBLE, detail=_words(error), expires=now)
+        if not answer.rrset:
+            return Answer(DnsStatus.NODATA, expires=now + _negative_ttl(answer.response))
+        ttl = min(float(answer.chaining_result.minimum_ttl), _LONGEST)
+        canonical = _text(answer.canonical_name)
+        return Answer(DnsStatus.FOUND, records(answer.rrset), canonical, "", now + ttl)
+
+
+def _stub(nameservers: Sequence[tuple[str, int]] | None) -> dns.asyncresolver.Resolver:
+    stub = dns.asyncresolver.Resolver(configure=nameservers is None)
+    if nameservers is not None:
+        stub.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in nameservers]
+    stub.use_edns(0, 0, _PAYLOAD)
+    stub.cache = None
+    return stub
+
+
+# RFC 2308 §5: a negative answer lives as long as its SOA says; without one it is not kept
+def _negative_ttl(response: dns.message.Message) -> float:
+    for rrset in response.authority:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            return min(float(min(rrset.ttl, rrset[0].minimum)), _LONGEST)
+    return 0.0
+
+
+def _mx_records(rrset: dns.rrset.RRset) -> tuple[MxRecord, ...]:
+    return tuple(MxRecord(one.preference, _text(one.exchange)) for one in rrset)
+
+
+# RFC 8461 §3.1: the strings of one record are joined by the reader, with nothing between
+def _txt_records(rrset: dns.rrset.RRset) -> tuple[tuple[bytes, ...], ...]:
+    return tuple(tuple(one.strings) for one in rrset)
+
+
+def _address_records(rrset: dns.rrset.RRset) -> tuple[str, ...]:
+    return tuple(one.address for one in rrset)
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, dns.resolver.LifetimeTimeout):
+        return "no answer in time"
+    if isinstance(error, dns.resolver.NoNameservers):
+        return "no nameserver gave an answer (SERVFAIL, REFUSED or the like)"
+    return str(error) or type(error).__name__

@@ -1,0 +1,27 @@
+"""Asking DNS for a domain's MTA-STS record (RFC 8461 §3.1). Knows no policy file."""
+
+from relay.address import Domain
+from relay.mta_sts.error import MtaStsError
+from relay.mta_sts.freshness import Discovery
+from relay.mta_sts.record import parse_txt
+from relay.resolver import DnsStatus, Resolver
+
+
+async def discover(resolver: Resolver, domain: Domain) -> Discovery:
+    """What the record of exactly this domain says; parents are never asked (RFC 8461 §3.4)."""
+    name = f"_mta-sts.{domain}"
+    answer = await resolver.txt(name)
+    match answer.status:
+        case DnsStatus.TROUBLE:
+            text = f"the TXT record {name} cannot be looked up: {answer.detail}"
+            return Discovery(error=MtaStsError("dns_error", text))
+        case DnsStatus.NXDOMAIN:
+            return Discovery(absence=MtaStsError("ENOTFOUND", f"{name} does not exist"))
+        case DnsStatus.NODATA:
+            return Discovery(absence=MtaStsError("ENODATA", f"{name} has no TXT record"))
+    try:
+        found = parse_txt(answer.records)
+    except MtaStsError as error:
+        return Discovery(error=error)
+    gone = MtaStsError("ENODATA", f"{name} has no valid MTA-STS record")
+    return Discovery(id=found, absence=None if found else gone)

@@ -1,0 +1,165 @@
+"""Fetching a policy file over HTTPS (RFC 8461 §3.3): the only GET the relay makes for policies.
+
+Knows no cache and no DNS record. Every way to fail is an MtaStsError with its documented code.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+
+from relay.address import Domain, Network, is_allowed
+from relay.mta_sts.error import MtaStsError
+from relay.resolver import DnsStatus, Resolver
+
+Fetch = Callable[[Domain], Awaitable[bytes]]
+"""Gives the body of a domain's policy file. Raises MtaStsError."""
+
+_SIZE_LIMIT = 65_536  # octets, RFC 8461 §3.3
+_TEXT_PLAIN = re.compile(r"text/plain[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
+_PATH = "/.well-known/mta-sts.txt"
+_OK = 200
+# RFC 8461 §3.3: no caching; nothing compressed, so that the size limit means what it says
+_HEADERS = {"Accept": "text/plain", "Accept-Encoding": "identity", "User-Agent": "mta-sts-relay"}
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """How to fetch; `timeout` in seconds for the whole transfer, `ca_file` None: system roots."""
+
+    timeout: float = 60.0
+    port: int = 443
+    allow_internal: Sequence[Network] = ()
+    ca_file: Path | None = None
+
+
+class PolicyFetcher:
+    """Fetches from addresses it has vetted itself, with the certificate checked for the name."""
+
+    def __init__(self, resolver: Resolver, settings: FetchSettings) -> None:
+        """Addresses come from `resolver` alone."""
+        self._resolver = resolver
+        self._settings = settings
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._settings.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # RFC 8461 §3.3: DNS-ID only, the common name is ignored
+        context.hostname_checks_common_name = False
+        return context
+
+    async def fetch(self, domain: Domain) -> bytes:
+        """The body at https://mta-sts.DOMAIN/.well-known/mta-sts.txt. Raises MtaStsError."""
+        host = f"mta-sts.{domain}"
+        addresses = await self._vetted(host)
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._first_that_connects(host, addresses)
+        except TimeoutError:
+            raise timed_out(host) from None
+
+    async def _first_that_connects(self, host: str, addresses: Sequence[str]) -> bytes:
+        async with httpx.AsyncClient(
+            verify=self._context, trust_env=False, timeout=self._settings.timeout
+        ) as client:
+            for address in addresses[:-1]:
+                try:
+                    return await self._get(client, host, address)
+                except httpx.ConnectError as error:
+                    if _certificate_fault(error):
+                        raise _error_of(host, error) from None
+            try:
+                return await self._get(client, host, addresses[-1])
+            except httpx.HTTPError as error:
+                raise _error_of(host, error) from None
+
+    async def _get(self, client: httpx.AsyncClient, host: str, address: str) -> bytes:
+        where = f"[{address}]" if ":" in address else address
+        # RFC 8461 §7.1: SNI and the certificate check are for the policy host's name
+        request = client.stream(
+            "GET",
+            f"https://{where}:{self._settings.port}{_PATH}",
+            headers={**_HEADERS, "Host": host},
+            extensions={"sni_hostname": host},
+        )
+        return await _read(request, host)
+
+    async def _vetted(self, host: str) -> tuple[str, ...]:
+        answer = await self._resolver.addresses(host)
+        match answer.status:
+            case DnsStatus.NXDOMAIN:
+                raise MtaStsError("ENOTFOUND", f"{host} does not exist")
+            case DnsStatus.NODATA:
+                raise MtaStsError("ENODATA", f"{host} has no address")
+            case DnsStatus.TROUBLE:
+                raise MtaStsError("dns_error", f"{host} cannot be looked up: {answer.detail}")
+        allowed = [one for one in answer.records if is_allowed(one, self._settings.allow_internal)]
+        if not allowed:
+            text = f"{host} has only internal addresses ({', '.join(answer.records)})"
+            raise MtaStsError("unsafe_address", text)
+        return tuple(allowed)
+
+
+async def fetch_with(client: httpx.AsyncClient, domain: Domain, timeout: float) -> bytes:  # noqa: ASYNC109 - of the whole transfer
+    """The body, by someone else's client and its own resolving. Raises MtaStsError."""
+    host = f"mta-sts.{domain}"
+    try:
+        async with asyncio.timeout(timeout):
+            request = client.stream(
+                "GET", f"https://{host}{_PATH}", headers=_HEADERS, follow_redirects=False
+            )
+            return await _read(request, host)
+    except TimeoutError:
+        raise timed_out(host) from None
+    except httpx.HTTPError as error:
+        raise _error_of(host, error) from None
+
+
+def timed_out(host: str) -> MtaStsError:
+    """The whole transfer took too long."""
+    return MtaStsError("HTTP_SOCKET_TIMEOUT", f"Request timeout for https://{host}{_PATH}")
+
+
+# RFC 8461 §3.3: only 200 counts, redirects are not followed, the size is bounded while reading
+async def _read(request: AbstractAsyncContextManager[httpx.Response], host: str) -> bytes:
+    async with request as response:
+        if response.status_code != _OK:
+            code = response.status_code
+            raise MtaStsError(f"http_status_{code}", f"https://{host}{_PATH} answered {code}")
+        kind = response.headers.get("content-type", "")
+        if not _TEXT_PLAIN.fullmatch(kind.strip(" \t")):
+            message = f"https://{host}{_PATH} is {kind[:80]!a}, not text/plain"
+            raise MtaStsError("invalid_content_type", message)
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > _SIZE_LIMIT:
+                message = f"https://{host}{_PATH} is larger than {_SIZE_LIMIT} octets"
+                raise MtaStsError("policy_too_large", message)
+        return bytes(body)
+
+
+def _error_of(host: str, error: httpx.HTTPError) -> MtaStsError:
+    if isinstance(error, httpx.TimeoutException):
+        return timed_out(host)
+    if fault := _certificate_fault(error):
+        why = getattr(fault, "verify_message", "") or str(fault)
+        return MtaStsError("webpki_invalid", f"the certificate of {host} is not valid: {why}")
+    text = str(error) or type(error).__name__
+    return MtaStsError("http_error", f"https://{host}{_PATH} cannot be fetched: {text}")
+
+
+def _certificate_fault(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,0 +1,69 @@
+"""Whether a policy lists an MX host (RFC 8461 §4.1). Pure; never raises."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from relay.mta_sts.policy import Policy
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class MxValidation:
+    """The verdict on one host: refuse where `not valid and not testing`, record where `not valid`.
+
+    `match` is the name that matched, or a wildcard pattern without its star; None without a match.
+    """
+
+    valid: bool
+    mode: str
+    match: str | None = None
+    testing: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented object; `match` is absent where nothing matched."""
+        shown: dict[str, Any] = {"valid": self.valid, "mode": self.mode}
+        if self.match is not None:
+            shown["match"] = self.match
+        return shown | {"testing": self.testing}
+
+
+def validate_mx(mx: str, policy: Policy | None) -> MxValidation:
+    """The verdict on the MX record's name `mx`; None and mode none allow every host."""
+    mode = policy.mode if policy else "none"
+    if policy is None or mode not in ("enforce", "testing"):
+        return MxValidation(valid=True, mode="none")
+    match = _find_match(_normal(mx), policy.mx)
+    return MxValidation(match is not None, mode, match, mode == "testing")
+
+
+def _find_match(host: str, patterns: tuple[str, ...]) -> str | None:
+    if not _is_name(host):
+        return None
+    # RFC 8461 §4.1: the star stands for exactly one label, the leftmost
+    parent = "." + host.partition(".")[2]
+    for pattern in map(str.lower, patterns):
+        if pattern == host:
+            return host
+        if pattern.startswith("*.") and pattern[1:] == parent and _is_name(pattern[2:]):
+            return parent
+    return None
+
+
+def _normal(mx: str) -> str:
+    host = mx.removesuffix(".").lower()
+    if host.isascii():
+        return host
+    import idna  # its tables take 25 ms to load and few names need them
+
+    try:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+# a name whose last label is a number is an address, and no host name
+def _is_name(host: str) -> bool:
+    return bool(_HOST.fullmatch(host)) and not host.rpartition(".")[2].isdigit()
