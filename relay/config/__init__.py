@@ -1,0 +1,124 @@
+"""The configuration: a TOML file becomes settings, or every error at once, each with its key.
+
+Imports nothing of the network, so that commands which only read start quickly.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from ipaddress import collapse_addresses, ip_address
+from pathlib import Path
+from typing import Any
+
+from relay.config.reader import read
+from relay.config.sections import Settings
+from relay.errors import ConfigError
+
+__all__ = ["Settings", "find", "load", "parse", "warnings"]
+
+_PLACES = (Path("config.toml"), Path("/etc/relay/config.toml"))
+_LEAST_MESSAGE = 64 * 2**10  # RFC 5321 §4.5.3.1.7
+
+
+def find(path: str | None) -> Path:
+    """The file to read: `path`, else $RELAY_CONFIG, else the usual places. Raises ConfigError."""
+    for named, by in ((path, "-c"), (os.environ.get("RELAY_CONFIG"), "$RELAY_CONFIG")):
+        if named:
+            if not Path(named).exists():
+                raise ConfigError([f"{named}: no such configuration file (named by {by})"])
+            return Path(named)
+    for place in _PLACES:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        [
+            "no configuration found: name one with -c FILE or in $RELAY_CONFIG, "
+            "or put it at ./config.toml or /etc/relay/config.toml"
+        ]
+    )
+
+
+def load(path: str | Path) -> Settings:
+    """The settings of a TOML file, the files it names checked too. Raises ConfigError."""
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError([f"{path}: is not TOML: {error}"]) from None
+    try:
+        return parse(table, path.absolute().parent)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def parse(table: Mapping[str, Any], directory: Path) -> Settings:
+    """The settings of a TOML table; relative paths start at `directory`. Raises ConfigError."""
+    settings, faults = read(table, directory)
+    faults += _faults_of_files(settings)
+    if not faults:
+        faults += _contradictions(settings)
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What is allowed but may surprise, one sentence each."""
+    found = []
+    if settings.hostname.startswith("["):
+        found.append(
+            f"server.hostname: the machine has no full host name, so the relay calls itself "
+            f"{settings.hostname}, which many hosts distrust; set server.hostname"
+        )
+    if settings.server.max_message_size < _LEAST_MESSAGE:
+        found.append("server.max_message_size: RFC 5321 asks every relay to take 64KiB")
+    if settings.queue.warn_after and settings.queue.warn_after >= settings.queue.lifetime:
+        found.append("queue.warn_after: never reached, since queue.lifetime ends before")
+    for net in settings.server.allow:
+        if not net.is_private:
+            found.append(f"server.allow: {net} are public addresses: all of them may relay mail")
+    return found
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    server = settings.server
+    for endpoint in {at for at in server.listen if at[1] and server.listen.count(at) > 1}:
+        yield f"server.listen: {endpoint[0]} port {endpoint[1]} is named twice"
+    # RFC 5321 §7.1 and common sense: no open relay, however the networks are cut
+    everybody = [
+        net
+        for version in (4, 6)
+        for net in collapse_addresses([net for net in server.allow if net.version == version])  # type: ignore[type-var]
+        if net.prefixlen == 0
+    ]
+    if everybody and not all(ip_address(host).is_loopback for host, _ in server.listen):
+        yield (
+            f"server.allow: {everybody[0]} would let everybody relay mail: an open relay; "
+            "name your clients' networks, or listen on loopback only"
+        )
+
+
+def _faults_of_files(settings: Settings) -> Iterator[str]:
+    if settings.storage.url and settings.storage_directory.is_file():
+        yield f"storage.url: {settings.storage_directory} is a file, not a directory"
+    if settings.violations.log and settings.violation_log.is_dir():
+        yield f"violations.log: {settings.violation_log} is a directory, not a file"
+    if settings.ca_file:
+        yield from _faults_of_roots(settings.ca_file)
+
+
+def _faults_of_roots(path: Path) -> Iterator[str]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        yield f"tls.ca_file: {path} cannot be read: {error.strerror}"
+        return
+    import ssl  # 20 ms, and only where roots are named
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        what = "a broken" if b"-----BEGIN CERTIFICATE-----" in text else "no"
+        yield f"tls.ca_file: {path} holds {what} PEM certificate"
