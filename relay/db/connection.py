@@ -1,0 +1,78 @@
+"""Opening SQLite databases: pragmas, numbered migrations, errors as our own."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from relay.errors import StorageError
+
+_BUSY = 10.0  # seconds another process may hold the database before it is trouble
+_PAGE_SIZE = 8192
+
+
+def open_database(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
+    """A connection to the database, created and brought to the newest schema where needed.
+
+    `name` is the folder of its migrations; `durable`: a commit is on disk when it returns. Safe
+    against other processes that do the same. Raises StorageError.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            _migrate(db, name, path)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+@contextmanager
+def storage_errors(what: Path | str) -> Iterator[None]:
+    """sqlite3 and OS errors inside become StorageError, which names what it was about."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{what}: {error}") from error
+
+
+def _migrate(db: sqlite3.Connection, name: str, path: Path) -> None:
+    folder = files("relay.db") / "migrations" / name
+    steps = sorted((one for one in folder.iterdir()), key=lambda one: one.name)
+    if _version(db) == len(steps):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        done = _version(db)  # another process may have been faster
+        _refuse_newer(path, done, len(steps))
+        for number, step in enumerate(steps[done:], done + 1):
+            _execute_all(db, step.read_text("utf-8"))
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _refuse_newer(path: Path, version: int, known: int) -> None:
+    if version > known:
+        raise StorageError(f"{path}: made by a newer version of the relay (schema {version})")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+# executescript() would commit what is open; a migration is all or nothing
+def _execute_all(db: sqlite3.Connection, script: str) -> None:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""

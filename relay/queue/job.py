@@ -1,0 +1,102 @@
+"""The unit of work: one message for one recipient domain, and what an attempt makes of it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from relay.envelope import Envelope, Message
+from relay.evidence import Finding
+from relay.timestamp import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The end of the last attempt; `host` None where none was concerned."""
+
+    time: float
+    host: str | None
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is still to be done: `envelope` holds the recipients not yet settled.
+
+    `attempts` counts those made; `warned`: the sender was told of the delay. Times since 1970.
+    """
+
+    id: str
+    message_id: str
+    created: float
+    domain: str
+    envelope: Envelope
+    attempts: int = 0
+    warned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job taken on by this relay; `body` None: it is still to be read from the store."""
+
+    job: Job
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left of a job after an attempt, and when to go on with it."""
+
+    recipients: tuple[str, ...]
+    next_attempt: float
+    reason: str
+    last: Last
+    warned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The result of an attempt, kept in one transaction; `remainder` None: the job is done."""
+
+    job: Job
+    remainder: Remainder | None
+    notices: tuple[Message, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRecord:
+    """A job as `relay queue` shows it; the fields are the outside contract."""
+
+    id: str
+    message_id: str
+    created: float
+    sender: str
+    domain: str
+    recipients: tuple[str, ...]
+    size: int
+    attempts: int
+    next_attempt: float | None
+    state: str
+    reason: str | None
+    last: Last | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented object."""
+        last = self.last and {
+            "time": rfc3339(self.last.time),
+            "host": self.last.host,
+            "reply": self.last.reply,
+        }
+        return {
+            "id": self.id,
+            "message_id": self.message_id,
+            "created": rfc3339(self.created),
+            "sender": self.sender,
+            "domain": self.domain,
+            "recipients": list(self.recipients),
+            "size": self.size,
+            "attempts": self.attempts,
+            "next_attempt": None if self.next_attempt is None else rfc3339(self.next_attempt),
+            "state": self.state,
+            "reason": self.reason,
+            "last": last,
+        }

@@ -1,0 +1,45 @@
+"""Where mail is kept until it is settled. Knows no engine."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from relay.envelope import Message
+from relay.queue.job import Claim, Settlement
+
+
+class QueueStore(Protocol):
+    """The durable queue. Every method raises StorageError (transient) and then has done nothing."""
+
+    async def put(self, message: Message, *, claimed: bool) -> list[Claim]:
+        """Keep a message, one job for each recipient domain; it is safe on disk on return.
+
+        `claimed`: the jobs are born active and returned; else they wait, due now.
+        """
+        ...
+
+    async def claim(self, now: float, limit: int) -> list[Claim]:
+        """Take on at most `limit` waiting jobs that are due, the longest due first."""
+        ...
+
+    async def body(self, message_id: str) -> bytes:
+        """The content of a message."""
+        ...
+
+    async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
+        """Keep the result of an attempt in one transaction; the claims are those of its notices.
+
+        A job the operator dropped meanwhile ends here, without a notice.
+        """
+        ...
+
+    async def dropped(self) -> set[str]:
+        """The ids of active jobs that the operator has dropped."""
+        ...
+
+    async def release_all(self) -> None:
+        """Let every active job wait, due now: none is really active (start, end)."""
+        ...
+
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """End jobs without a trace: the operator dropped them before their attempt began."""
+        ...

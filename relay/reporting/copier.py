@@ -1,0 +1,80 @@
+"""Copies findings from the outbox to the ledger and the violation log. Never holds mail up."""
+
+import asyncio
+import logging
+
+import orjson
+
+from relay.errors import StorageError
+from relay.reporting.log_file import LogFile
+from relay.reporting.store import Entry, LedgerStore, Outbox
+from relay.reporting.violations import to_record
+
+log = logging.getLogger(__name__)
+
+_BATCH = 200
+_INTERVAL = 0.5  # seconds a finding may wait
+_PATIENCE = 10.0  # seconds after trouble
+
+
+class Copier:
+    """Whatever fails, the findings stay in the outbox and are copied later, each once."""
+
+    def __init__(self, outbox: Outbox, ledger: LedgerStore, log_file: LogFile) -> None:
+        """Copy from `outbox` to `ledger` and `log_file`."""
+        self._outbox = outbox
+        self._ledger = ledger
+        self._log_file = log_file
+        self._logged: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be findings."""
+        self._wake.set()
+
+    def reopen(self) -> None:
+        """Open the log file anew."""
+        self._log_file.reopen()
+
+    async def run(self) -> None:
+        """Copy until cancelled."""
+        while True:
+            try:
+                while await self.copy():
+                    pass
+            except (StorageError, OSError) as error:
+                log.warning("violations cannot be recorded now, they are kept: %s", error)
+                await asyncio.sleep(_PATIENCE)
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(_INTERVAL)  # what comes together is copied together
+
+    async def copy(self) -> int:
+        """Copy one batch; how many findings there were. Raises StorageError or OSError."""
+        pending = await self._outbox.pending_findings(_BATCH)
+        entries = []
+        for finding_id, finding in pending:
+            if record := to_record(finding):
+                entries.append(Entry(finding_id, record, orjson.dumps(record)))
+        if entries:
+            await self._ledger.append(entries)
+            await asyncio.to_thread(self._write, entries)
+        if pending:
+            await self._outbox.remove_findings([finding_id for finding_id, _ in pending])
+            self._logged.clear()
+        return len(pending)
+
+    def _write(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.finding_id not in self._logged:
+                self._log_file.write(entry.line)
+                self._logged.add(entry.finding_id)
+
+    async def aclose(self) -> None:
+        """Copy what is left, as far as it goes."""
+        try:
+            while await self.copy():
+                pass
+        except (StorageError, OSError) as error:
+            log.warning("violations are kept for the next start: %s", error)
+        self._log_file.close()

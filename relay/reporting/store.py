@@ -1,0 +1,51 @@
+"""Where findings wait and where violations are kept. Knows no engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.evidence import Finding
+from relay.reporting.violations import Record
+
+
+class Outbox(Protocol):
+    """Findings of this process, safe on disk, on their way to ledger and log."""
+
+    async def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Keep findings that belong to no job. Raises StorageError."""
+        ...
+
+    async def pending_findings(self, limit: int) -> list[tuple[str, Finding]]:
+        """The oldest findings with their ids, which no other finding ever has."""
+        ...
+
+    async def remove_findings(self, finding_ids: Sequence[str]) -> None:
+        """They have arrived."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A violation for the ledger: the record, and the line the log gets."""
+
+    finding_id: str
+    record: Record
+    line: bytes
+
+
+class LedgerStore(Protocol):
+    """The violations of all processes."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Record each once, however often it is handed in. Raises StorageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which violations are wanted; None: all. `since` in seconds since 1970, `after` a number."""
+
+    since: float | None = None
+    domain: str | None = None
+    mode: str | None = None
+    after: int = 0
