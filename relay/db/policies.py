@@ -40,7 +40,7 @@ class PolicyTable:
             if domain in self._memory:
                 self._memory.move_to_end(domain)
                 return self._memory[domain]
-            row = self._reader.execute(f"{_COLUMNS} WHERE domain = ?", (domain,)).fetchone()  # noqa: S608
+            row = self._reader.execute(f"{_COLUMNS} WHERE domain = ?", (domain,)).fetchone()
         except sqlite3.Error:
             return self._memory.get(domain)
         cached = _cached(*row) if row else None

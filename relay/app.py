@@ -1,0 +1,259 @@
+"""The composition root: builds every part from the settings, starts it and stops it in order."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.clock import Clock, SystemClock
+from relay.config import Settings
+from relay.db.ledger import Ledger
+from relay.db.lock import StorageLock
+from relay.db.policies import PolicyTable
+from relay.db.spool import Spool
+from relay.delivery.deliverer import Deliverer, DeliverySettings
+from relay.delivery.route import OwnAddresses
+from relay.delivery.tls import Floors
+from relay.envelope import Message, new_queue_id
+from relay.inbound.hooks import AcceptHooks, AcceptSettings
+from relay.inbound.server import Listeners, ListenSettings
+from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
+from relay.mta_sts.finder import PolicyFinder
+from relay.outcome import DeliveryResult, Status
+from relay.queue.job import Settlement
+from relay.queue.retry import Schedule
+from relay.queue.scheduler import Scheduler
+from relay.queue.settle import Rules
+from relay.reporting.copier import Copier
+from relay.reporting.journal import Journal
+from relay.reporting.log_file import LogFile
+from relay.resolver import DnsResolver
+from relay.timestamp import rfc3339
+
+log = logging.getLogger(__name__)
+
+SPOOL = "spool-0.db"
+POLICIES = "policies.db"
+LEDGER = "ledger.db"
+
+
+@dataclass(frozen=True)
+class _Stores:
+    """The storage directory, locked and open."""
+
+    lock: StorageLock
+    spool: Spool
+    policies: PolicyTable
+    ledger: Ledger
+
+    def close(self) -> None:
+        for store in (self.spool, self.policies, self.ledger):
+            store.close()
+        self.lock.release()
+
+
+def _open_stores(directory: Path) -> _Stores:
+    with contextlib.ExitStack() as undo:
+        lock = StorageLock(directory)
+        undo.callback(lock.release)
+        spool = Spool(directory / SPOOL)
+        undo.callback(spool.close)
+        policies = PolicyTable(directory / POLICIES)
+        undo.callback(policies.close)
+        stores = _Stores(lock, spool, policies, Ledger(directory / LEDGER))
+        undo.pop_all()
+        return stores
+
+
+class Relay:
+    """The whole relay but for its listeners, which the plug-in does not have."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        """Lock and open the storage. Raises StorageLockedError, StorageError."""
+        self._settings = settings
+        self._journal = journal
+        self._clock: Clock = SystemClock()
+        self._stores = _open_stores(settings.storage_directory)
+        resolver = build_resolver(settings, self._clock)
+        self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
+        self._deliverer = Deliverer(
+            _delivery_settings(settings),
+            resolver,
+            self._finder.find,
+            self._clock,
+            random.Random(),  # noqa: S311 - spreads load, guards nothing
+        )
+        self._scheduler = Scheduler(
+            self._stores.spool,
+            self._deliverer.deliver,
+            self._rules(),
+            self._clock,
+            self._settled,
+        )
+        log_file = LogFile(settings.violation_log)
+        self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.hooks = AcceptHooks(self._accept, _accept_settings(settings), self._clock)
+
+    async def start(self) -> None:
+        """Take up what an earlier run left, and begin to deliver. Raises StorageError."""
+        await self._stores.spool.release_all()
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._scheduler.run()),
+            loop.create_task(self._copier.run()),
+        ]
+        self._copier.wake()
+
+    def reopen_logs(self) -> None:
+        """Open the violation log anew (SIGHUP)."""
+        self._copier.reopen()
+
+    async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
+        """Let attempts end for `timeout` seconds, then cut them; they stay queued."""
+        await self._scheduler.aclose(timeout)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._deliverer.aclose()
+        await self._copier.aclose()
+        await asyncio.to_thread(self._stores.close)
+
+    async def _accept(self, message: Message) -> None:
+        await self._scheduler.accept(message)
+        self._journal.write(
+            "accepted",
+            queue_id=message.id,
+            sender=message.envelope.sender or "",
+            to=message.envelope.recipients,
+            size=len(message.body),
+        )
+
+    def _rules(self) -> Rules:
+        queue = self._settings.queue
+        return Rules(
+            Schedule(queue.retry, queue.lifetime, queue.warn_after),
+            self._settings.hostname,
+            random.Random().random,  # noqa: S311 - spreads retries, guards nothing
+            lambda: new_queue_id(self._clock.now(), secrets.randbelow),
+        )
+
+    def _settled(self, settlement: Settlement, result: DeliveryResult) -> None:
+        if settlement.findings:
+            self._copier.wake()
+        for event, fields in _events(settlement, result, self._clock.now()):
+            self._journal.write(event, **fields)
+
+
+async def serve(settings: Settings, journal: Journal, announce: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `announce` is told each listener once mail is accepted.
+
+    Raises RelayError where the storage or an address cannot be had.
+    """
+    relay = Relay(settings, journal)
+    listeners = Listeners(_listen_settings(settings), relay.hooks)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, relay.reopen_logs)
+    try:
+        await relay.start()
+        await listeners.start()
+        for host, port in listeners.bound:
+            announce(
+                f"listening on [{host}]:{port}" if ":" in host else f"listening on {host}:{port}"
+            )
+        await stop.wait()
+    finally:
+        begun = loop.time()
+        await listeners.close(settings.server.stop_timeout)
+        left = settings.server.stop_timeout - (loop.time() - begun)
+        await relay.aclose(max(0.0, left))
+
+
+def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:
+    """The resolver of the configuration."""
+    return DnsResolver(settings.dns.nameservers, settings.dns.timeout, clock)
+
+
+def build_finder(
+    settings: Settings, resolver: DnsResolver, policies: PolicyTable, clock: Clock
+) -> PolicyFinder:
+    """The policy finder of the configuration."""
+    fetcher = PolicyFetcher(
+        resolver,
+        FetchSettings(
+            settings.mta_sts.fetch_timeout,
+            settings.mta_sts.https_port,
+            settings.delivery.allow_internal,
+            settings.ca_file,
+        ),
+    )
+    return PolicyFinder(resolver, policies, fetcher.fetch, clock)
+
+
+def _delivery_settings(settings: Settings) -> DeliverySettings:
+    return DeliverySettings(
+        hostname=settings.hostname,
+        own=OwnAddresses(settings.hostname, settings.server.listen),
+        port=settings.delivery.port,
+        allow_internal=settings.delivery.allow_internal,
+        idle_timeout=settings.delivery.idle_timeout,
+        ca_file=settings.ca_file,
+        floors=Floors(settings.tls.testing, settings.tls.no_policy),
+    )
+
+
+def _accept_settings(settings: Settings) -> AcceptSettings:
+    server = settings.server
+    return AcceptSettings(
+        settings.hostname, server.allow, server.max_message_size, server.max_recipients
+    )
+
+
+def _listen_settings(settings: Settings) -> ListenSettings:
+    server = settings.server
+    return ListenSettings(
+        addresses=server.listen,
+        hostname=settings.hostname,
+        max_message_size=server.max_message_size,
+        max_connections=server.max_connections,
+        max_connections_per_client=server.max_connections_per_client,
+        timeout=server.timeout,
+    )
+
+
+def _events(
+    settlement: Settlement, result: DeliveryResult, now: float
+) -> list[tuple[str, dict[str, object]]]:
+    job, rest = settlement.job, settlement.remainder
+    kept = rest.recipients if rest else ()
+    events: list[tuple[str, dict[str, object]]] = []
+    for outcome in result.outcomes:
+        event = "deferred" if outcome.recipient in kept else "bounced"
+        if outcome.status is Status.DELIVERED:
+            event = "delivered"
+        fields: dict[str, object] = {
+            "queue_id": job.message_id,
+            "to": outcome.recipient,
+            "host": outcome.host,
+            "address": outcome.address,
+            "tls": outcome.tls,
+            "reason": outcome.reason and outcome.reason.value,
+            "reply": str(outcome.reply),
+            "attempt": job.attempts + 1,
+            "age": round(now - job.created, 3),
+        }
+        if rest and event == "deferred":
+            fields["next_attempt"] = rfc3339(rest.next_attempt)
+        events.append((event, fields))
+    for notice in settlement.notices:
+        told = {"queue_id": job.message_id, "notice": notice.id, "to": notice.envelope.recipients}
+        events.append(("notified", dict(told)))
+    return events

@@ -1,0 +1,31 @@
+"""`relay serve`: the relay in the foreground."""
+
+import asyncio
+import logging
+import sys
+
+import click
+
+from relay import config
+from relay.cli.options import config_option, settings_from
+
+
+@click.command("serve")
+@config_option
+def command(config_path: str | None) -> None:
+    """Run the relay in the foreground; logs go to stderr.
+
+    SIGTERM and SIGINT stop it gracefully, SIGHUP opens the violation log anew.
+    """
+    settings = settings_from(config_path)
+    from relay.app import serve
+    from relay.clock import SystemClock
+    from relay.reporting.journal import Journal, JournalHandler
+
+    journal = Journal(sys.stderr.buffer, SystemClock(), human=sys.stderr.isatty())
+    logging.basicConfig(level=logging.WARNING, handlers=[JournalHandler(journal)])
+    # aiosmtpd logs each line of a client; what matters is in our own events
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    for warning in config.warnings(settings):
+        journal.write("warning", message=warning)
+    asyncio.run(serve(settings, journal, lambda text: journal.write("ready", message=text)))
