@@ -6,7 +6,7 @@ import logging
 import random
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.route import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
+from relay.evidence import Finding
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
@@ -29,7 +30,7 @@ from relay.queue.job import Settlement
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
-from relay.reporting.copier import Copier
+from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
 from relay.resolver import DnsResolver
@@ -198,6 +199,16 @@ def build_finder(
     return PolicyFinder(resolver, policies, fetcher.fetch, clock)
 
 
+async def record_now(settings: Settings, ledger: Ledger, findings: Sequence[Finding]) -> None:
+    """Record what a command has found; a running relay's outbox is not this process's."""
+    entries = entries_of([(secrets.token_hex(16), finding) for finding in findings])
+    await ledger.append(entries)
+    log_file = LogFile(settings.violation_log)
+    with contextlib.closing(log_file):
+        for entry in entries:
+            log_file.write(entry.line)
+
+
 def _delivery_settings(settings: Settings) -> DeliverySettings:
     return DeliverySettings(
         hostname=settings.hostname,
@@ -223,6 +234,7 @@ def _listen_settings(settings: Settings) -> ListenSettings:
         addresses=server.listen,
         hostname=settings.hostname,
         max_message_size=server.max_message_size,
+        allow=server.allow,
         max_connections=server.max_connections,
         max_connections_per_client=server.max_connections_per_client,
         timeout=server.timeout,

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import orjson
 
 from relay.errors import StorageError
+from relay.evidence import Finding
 from relay.reporting.log_file import LogFile
 from relay.reporting.store import Entry, LedgerStore, Outbox
 from relay.reporting.violations import to_record
@@ -52,10 +54,7 @@ class Copier:
     async def copy(self) -> int:
         """Copy one batch; how many findings there were. Raises StorageError or OSError."""
         pending = await self._outbox.pending_findings(_BATCH)
-        entries = []
-        for finding_id, finding in pending:
-            if record := to_record(finding):
-                entries.append(Entry(finding_id, record, orjson.dumps(record)))
+        entries = entries_of(pending)
         if entries:
             await self._ledger.append(entries)
             await asyncio.to_thread(self._write, entries)
@@ -78,3 +77,12 @@ class Copier:
         except (StorageError, OSError) as error:
             log.warning("violations are kept for the next start: %s", error)
         self._log_file.close()
+
+
+def entries_of(findings: Sequence[tuple[str, Finding]]) -> list[Entry]:
+    """The ledger's entries for findings with their ids; those without a failure have none."""
+    entries = []
+    for finding_id, finding in findings:
+        if record := to_record(finding):
+            entries.append(Entry(finding_id, record, orjson.dumps(record)))
+    return entries
