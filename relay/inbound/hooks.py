@@ -1,16 +1,17 @@
 """aiosmtpd's hooks: who may send what, and the 250 that means the mail is safe (RFC 5321 §6.1).
 
-Works with aiosmtpd's own SMTP class as with ours; what was accepted is as safe with either.
+They work with aiosmtpd's own SMTP class as with ours: what was accepted is as safe with either.
 """
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Session
-from aiosmtpd.smtp import Envelope as ClientEnvelope
+from aiosmtpd.smtp import Envelope as Transaction
 
 from relay.address import AddressError, Network, parse_mailbox
 from relay.clock import Clock
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _NULL_PATH = "<>"
 _MAX_RECEIVED = 100  # RFC 5321 §6.3
-_LATER = "451 4.3.0 The mail cannot be kept now, try again later"
+_LATER = "451 4.3.0 Trouble on this side: nothing was kept, try again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,110 +57,162 @@ class AcceptHooks:
         self._accept = accept
         self._settings = settings
         self._clock = clock
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self,
         server: SMTP,
         session: Session,
-        envelope: ClientEnvelope,
+        envelope: Transaction,
         address: str,
-        options: list[str],
+        mail_options: list[str],
     ) -> str:
         """Take the reverse-path; "<>" is the null one."""
-        if address != _NULL_PATH:
-            try:
-                parse_mailbox(address)
-            except AddressError as error:
-                return f"553 5.1.7 The sender is refused: {_ascii(error)}"
+        limit = self._settings.max_message_size
+        if _declared_size(mail_options) > limit:
+            return _too_large(limit)
+        if address != _NULL_PATH and (fault := _fault(address, envelope)):
+            return f"553 {fault[0] or '5.1.7'} The sender is refused: {fault[1]}"
         envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 2.1.0 Sender ok"
+        envelope.mail_options.extend(mail_options)
+        return "250 2.1.0 Sender taken"
 
     async def handle_RCPT(  # noqa: N802
         self,
         server: SMTP,
         session: Session,
-        envelope: ClientEnvelope,
+        envelope: Transaction,
         address: str,
-        options: list[str],
+        rcpt_options: list[str],
     ) -> str:
-        """Take a recipient, from those who may relay only."""
+        """Take a recipient from those who may relay, and from no one else."""
         # RFC 5321 §3.6.2: never an open relay
-        if not may_relay(_peer_address(session), self._settings.allow):
-            return "550 5.7.1 Relaying denied: this client is not allowed to send mail here"
-        # RFC 5321 §4.5.3.1.10: the excess is put off, the rest stays
+        if not (session.authenticated or may_relay(_peer(session), self._settings.allow)):
+            log.info("refused to relay for %s", _peer(session))
+            return "550 5.7.1 Relaying denied: this client may not send mail through here"
+        # RFC 5321 §4.5.3.1.10: the excess is put off, those before it stay
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
-            return "452 4.5.3 Too many recipients, send the rest in another transaction"
-        try:
-            parse_mailbox(address)
-        except AddressError as error:
-            return f"553 5.1.3 The recipient is refused: {_ascii(error)}"
+            return "452 4.5.3 Too many recipients, send to the others in another transaction"
+        # RFC 5321 §4.5.1: postmaster without a domain is ours
+        if address.lower() == "postmaster":
+            address = f"{address}@{self._settings.hostname}"
+        if fault := _fault(address, envelope):
+            return f"553 {fault[0] or '5.1.3'} The recipient is refused: {fault[1]}"
         envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 2.1.5 Recipient ok"
+        envelope.rcpt_options.extend(rcpt_options)
+        return "250 2.1.5 Recipient taken"
 
     async def handle_DATA(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: ClientEnvelope
+        self, server: SMTP, session: Session, envelope: Transaction
     ) -> str:
-        """Keep the message, then answer; whatever goes wrong, nothing is kept and it is 4yz."""
+        """Keep the message, then answer; with any other answer than 250 nothing is kept."""
         content = _octets(envelope)
-        if refusal := self._refusal(content):
+        if refusal := _refusal(content, self._settings.max_message_size):
             return refusal
-        message = self._outgoing(session, envelope, content)
+        message = outgoing(
+            session,
+            envelope,
+            hostname=self._settings.hostname,
+            now=self._clock.now(),
+            randbelow=secrets.randbelow,
+        )
         try:
-            await self._accept(message)
-        except StorageError:
-            log.exception("a message was not accepted")
+            await self._finish(self._keep(message))
+        except StorageError as error:
+            log.error("a message was put off: %s", error)  # noqa: TRY400 - the text says it all
             return _LATER
         return f"250 2.0.0 queued as {message.id}"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Anything unforeseen means "later", and tells the client nothing."""
-        log.error("a client's command failed", exc_info=error)
+        """Anything unforeseen means "later"; the client is told nothing of it."""
+        log.error("a command failed", exc_info=error)
         return _LATER
 
-    def _refusal(self, content: bytes) -> str | None:
-        if len(content) > self._settings.max_message_size:
-            return f"552 5.3.4 The message is larger than {self._settings.max_message_size} octets"
-        # RFC 5321 §2.3.8: neither passed on nor guessed at
-        if has_bare_line_end(content):
-            return "550 5.6.0 The message holds a CR or LF that is not part of a CRLF"
-        if count_received(content) >= _MAX_RECEIVED:
-            return "554 5.4.6 The message has passed too many hosts: a mail loop"
-        return None
+    async def _keep(self, message: Message) -> None:
+        await self._accept(message)
 
-    def _outgoing(self, session: Session, envelope: ClientEnvelope, content: bytes) -> Message:
-        now = self._clock.now()
-        sender = None if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
-        recipients = tuple(envelope.rcpt_tos)
-        utf8 = needs_smtputf8((*recipients, sender or ""), content)
-        arrival = Arrival(
-            helo=session.host_name,
-            peer=_peer_address(session),
-            protocol=protocol_name(
-                extended=session.extended_smtp,
-                utf8=utf8,
-                tls=session.ssl is not None,
-                authenticated=bool(session.authenticated),
-            ),
-            hostname=self._settings.hostname,
-            queue_id=new_queue_id(now, secrets.randbelow),
-            time=now,
-        )
-        needs = Envelope(sender, recipients, smtputf8=utf8, eight_bit=not content.isascii())
-        return Message(arrival.queue_id, needs, received_line(arrival, recipients) + content, now)
+    # aiosmtpd cancels a hook when its client goes away; half-kept is worse than kept twice
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
 
 
-def _peer_address(session: Session) -> str:
+def outgoing(
+    session: Session,
+    envelope: Transaction,
+    *,
+    hostname: str,
+    now: float,
+    randbelow: Callable[[int], int],
+) -> Message:
+    """The message as it is kept: a Received line on top, nothing else touched (RFC 5321 §3.6.3)."""
+    content = _octets(envelope)
+    sender = None if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
+    recipients = tuple(dict.fromkeys(envelope.rcpt_tos))
+    arrival = Arrival(
+        client=session.host_name,
+        address=_peer(session),
+        protocol=protocol_name(
+            extended=session.extended_smtp,
+            utf8=envelope.smtp_utf8,
+            tls=session.ssl is not None,
+            authenticated=bool(session.authenticated),
+        ),
+        hostname=hostname,
+        queue_id=new_queue_id(now, randbelow),
+        time=now,
+    )
+    needs = Envelope(
+        sender,
+        recipients,
+        smtputf8=needs_smtputf8((*recipients, sender or ""), content),
+        eight_bit=not content.isascii(),
+    )
+    return Message(arrival.queue_id, needs, received_line(arrival, recipients) + content, now)
+
+
+def _refusal(content: bytes, limit: int) -> str | None:
+    if len(content) > limit:
+        return _too_large(limit)
+    # RFC 5321 §2.3.8: neither passed on nor guessed at
+    if has_bare_line_end(content):
+        return "550 5.6.0 The message holds a CR or an LF that is not part of a CRLF"
+    if count_received(content) >= _MAX_RECEIVED:
+        return "554 5.4.6 The message has passed too many hosts: a mail loop"
+    return None
+
+
+def _too_large(limit: int) -> str:
+    return f"552 5.3.4 The message is larger than {limit} octets"
+
+
+def _declared_size(options: Sequence[str]) -> int:
+    found = (option[5:] for option in options if option[:5].upper() == "SIZE=")
+    return max((int(size) for size in found if size.isascii() and size.isdigit()), default=0)
+
+
+# An enhanced code where the fault has one of its own, and what is wrong in ASCII
+def _fault(address: str, envelope: Transaction) -> tuple[str, str] | None:
+    # RFC 6531 §3.4: the parameter announces such addresses
+    if not address.isascii() and not envelope.smtp_utf8:
+        return "5.6.7", "an address in UTF-8 needs SMTPUTF8"
+    try:
+        parse_mailbox(address)
+    except AddressError as error:
+        return "", ascii(str(error))[1:-1]
+    return None
+
+
+def _peer(session: Session) -> str:
     peer: Any = session.peer
     return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
-# With `decode_data` someone else's aiosmtpd hands over text; the octets are kept beside it
-def _octets(envelope: ClientEnvelope) -> bytes:
-    content = envelope.original_content
-    return content if content is not None else b""
-
-
-def _ascii(error: AddressError) -> str:
-    return ascii(str(error))[1:-1]
+# Someone else's aiosmtpd may decode the content; the octets are kept beside it
+def _octets(envelope: Transaction) -> bytes:
+    if envelope.original_content is not None:
+        return envelope.original_content
+    content = envelope.content or b""
+    return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content

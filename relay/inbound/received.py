@@ -1,47 +1,56 @@
-"""The trace line this relay adds, and what a message's content needs on its way. Pure."""
+"""The trace line this relay adds, and what a message's content needs on its way (RFC 5321 §4.4)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 _HEADER_END = b"\r\n\r\n"
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
-_HELO = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
+_LINE = 78  # RFC 5322 §2.1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a message came in. `helo` is what the client called itself, None where it did not."""
+    """How a message came in.
 
-    helo: str | None
-    peer: str
-    protocol: str  # "SMTP", "ESMTP", "UTF8SMTPS" ... (RFC 3848, RFC 6531 §4.3)
+    `client` is what the client called itself, None where it did not; `address` its IP address, ""
+    where it has none (a UNIX socket). `time` is in seconds since 1970.
+    """
+
+    client: str | None
+    address: str
+    protocol: str
     hostname: str
     queue_id: str
     time: float
 
 
+# RFC 3848, RFC 6531 §4.3: the registered names; SMTP after HELO knows no TLS or AUTH
 def protocol_name(*, extended: bool, utf8: bool, tls: bool, authenticated: bool) -> str:
-    """The name of the protocol in the WITH clause."""
-    name = "UTF8SMTP" if utf8 else "ESMTP" if extended else "SMTP"
-    return name if name == "SMTP" else name + "S" * tls + "A" * authenticated
+    """The protocol's name in the WITH clause."""
+    if not extended:
+        return "SMTP"
+    return ("UTF8SMTP" if utf8 else "ESMTP") + "S" * tls + "A" * authenticated
 
 
-# RFC 5321 §4.4: from, by, with, id, for a single recipient only, date with a numeric zone
-def received_line(arrival: Arrival, recipients: tuple[str, ...]) -> bytes:
-    """The Received line, folded, its CRLF included."""
-    helo = arrival.helo if arrival.helo and _HELO.fullmatch(arrival.helo) else "unknown"
-    tag = "IPv6:" if ":" in arrival.peer else ""
+# RFC 5321 §4.4: from, by, with, id, for, date. What the client said cannot reach beyond its word
+def received_line(arrival: Arrival, recipients: Sequence[str]) -> bytes:
+    """The Received field, folded, its CRLF included; only a single recipient is named."""
+    origin = [f"from {_client_name(arrival.client)}"]
+    if arrival.address:
+        origin.append(f"([{_literal(arrival.address)}])")
     lines = [
-        f"Received: from {helo} ([{tag}{arrival.peer}])",
-        f"by {arrival.hostname} with {arrival.protocol} id {arrival.queue_id}",
+        _fold("Received:", *origin),
+        _fold(f"by {arrival.hostname}", f"with {arrival.protocol}", f"id {arrival.queue_id}"),
     ]
+    # RFC 5321 §7.2: several recipients need not know of one another
     if len(recipients) == 1:
         lines.append(f"for <{recipients[0]}>")
-    lines[-1] += ";"
-    lines.append(format_datetime(datetime.fromtimestamp(arrival.time, UTC)))
-    return ("\r\n\t".join(lines) + "\r\n").encode("utf-8")
+    date = format_datetime(datetime.fromtimestamp(arrival.time, UTC))
+    return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
 
 
 def count_received(content: bytes) -> int:
@@ -50,26 +59,39 @@ def count_received(content: bytes) -> int:
 
 
 def has_bare_line_end(content: bytes) -> bool:
-    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): the stuff smuggling is made of."""
+    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): what smuggling is made of."""
     pairs = content.count(b"\r\n")
     return content.count(b"\n") != pairs or content.count(b"\r") != pairs
 
 
 # RFC 6532 §3: a header in UTF-8 needs SMTPUTF8; octets that are no UTF-8 are only 8-bit content
-def needs_smtputf8(addresses: tuple[str, ...], content: bytes) -> bool:
+def needs_smtputf8(addresses: Sequence[str], content: bytes) -> bool:
     """Whether addresses or header hold UTF-8, whatever the client declared."""
     if not all(address.isascii() for address in addresses):
         return True
-    header = _header(content)
-    if header.isascii():
+    if content.isascii():
         return False
     try:
-        header.decode("utf-8")
+        return not _header(content).decode("utf-8").isascii()
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _header(content: bytes) -> bytes:
+    if content.startswith(b"\r\n"):
+        return b""
     end = content.find(_HEADER_END)
     return content if end < 0 else content[: end + 2]
+
+
+def _client_name(client: str | None) -> str:
+    return client if client and _CLIENT_NAME.fullmatch(client) else "unknown"
+
+
+def _literal(address: str) -> str:
+    return f"IPv6:{address.partition('%')[0]}" if ":" in address else address
+
+
+def _fold(*words: str) -> str:
+    line = " ".join(words)
+    return line if len(line) < _LINE else "\r\n\t".join(words)

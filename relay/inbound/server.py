@@ -7,26 +7,40 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from relay.address import Network
 from relay.errors import RelayError
+from relay.inbound.access import may_relay
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.smtp import RelaySMTP
 
 log = logging.getLogger(__name__)
 
-_TOO_MANY = b"421 4.3.2 Too many connections, try again later\r\n"
+_FULL = b"421 4.3.2 Too many connections here, try again later\r\n"
+_FULL_FOR_YOU = b"421 4.7.0 Too many connections from your address, try again later\r\n"
 _BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    """Where to listen and how much to bear; `timeout` in seconds, sizes in octets."""
+    """Where to listen and how much to bear; `timeout` in seconds, sizes in octets.
+
+    `max_connections_per_client` binds clients outside `allow`; the others share
+    `max_connections`. `reuse_port` is for several workers: without it a second relay on the same
+    port is refused.
+    """
 
     addresses: Sequence[tuple[str, int]]
     hostname: str
     max_message_size: int
+    allow: Sequence[Network]
     max_connections: int
     max_connections_per_client: int
     timeout: float
+    reuse_port: bool = False
+
+
+class ListenError(RelayError):
+    """An address cannot be listened on. Not transient: the relay must not start."""
 
 
 class Listeners:
@@ -37,7 +51,7 @@ class Listeners:
         self._settings = settings
         self._hooks = hooks
         self._servers: list[asyncio.Server] = []
-        self._clients: dict[_Client, str] = {}
+        self._clients: dict[Client, str] = {}
         self._per_peer: Counter[str] = Counter()
         self._all_gone = asyncio.Event()
         self._all_gone.set()
@@ -49,51 +63,49 @@ class Listeners:
         return [sock.getsockname()[:2] for sock in sockets]
 
     async def start(self) -> None:
-        """Listen on every address, or on none: raises RelayError naming the one that cannot be."""
+        """Listen on every address, or on none: raises ListenError naming the one that fails."""
         loop = asyncio.get_running_loop()
-        for host, port in self._settings.addresses:
-            try:
-                sock = _listen(host, port)
-            except OSError as error:
-                await self.close(0)
-                raise RelayError(
-                    f"server.listen: cannot listen on {_shown(host, port)}: {error.strerror}"
-                ) from None
-            self._servers.append(await loop.create_server(self._protocol, sock=sock))
+        try:
+            for address in self._settings.addresses:
+                sock = _listen(*address, reuse_port=self._settings.reuse_port)
+                self._servers.append(await loop.create_server(self._connected, sock=sock))
+        except ListenError:
+            await self.close(0)
+            raise
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
-        """Take no more clients; those whose final dot is out are waited for, at most `timeout`."""
+        """Take no more clients, tell idle ones, wait for messages under way, cut the rest.
+
+        `timeout` is in seconds. Returns when the last client has gone.
+        """
         for server in self._servers:
             server.close()
         for client in list(self._clients):
-            if not client.in_data:
-                await client.say_goodbye()
+            client.stop()
         try:
             async with asyncio.timeout(timeout):
                 await self._all_gone.wait()
         except TimeoutError:
+            log.warning("%d clients were cut off at the end", len(self._clients))
             for client in list(self._clients):
                 client.abort()
+            await self._all_gone.wait()
         self._servers.clear()
 
-    def _protocol(self) -> asyncio.Protocol:
-        return _Client(self, self._hooks, self._settings)
-
-    def admit(self, client: "_Client", peer: str) -> bool:
-        """Whether a new client may stay."""
+    def admit(self, client: "Client", peer: str) -> bytes | None:
+        """Count a new client; a reply where there is no room for it."""
         settings = self._settings
-        if (
-            len(self._clients) >= settings.max_connections
-            or self._per_peer[peer] >= settings.max_connections_per_client
-        ):
-            log.warning("a connection from %s was refused: too many connections", peer)
-            return False
+        if len(self._clients) >= settings.max_connections:
+            return _FULL
+        crowded = self._per_peer[peer] >= settings.max_connections_per_client
+        if crowded and not may_relay(peer, settings.allow):
+            return _FULL_FOR_YOU
         self._clients[client] = peer
         self._per_peer[peer] += 1
         self._all_gone.clear()
-        return True
+        return None
 
-    def dismiss(self, client: "_Client") -> None:
+    def dismiss(self, client: "Client") -> None:
         """A client has gone."""
         peer = self._clients.pop(client, None)
         if peer is None:
@@ -104,11 +116,15 @@ class Listeners:
         if not self._clients:
             self._all_gone.set()
 
+    def _connected(self) -> "Client":
+        return Client(self, self._hooks, self._settings)
 
-class _Client(RelaySMTP):
-    """A connection that its listeners count."""
+
+class Client(RelaySMTP):
+    """A session that its listeners count."""
 
     def __init__(self, listeners: Listeners, hooks: AcceptHooks, settings: ListenSettings) -> None:
+        """Admitted or refused once the connection is made."""
         self._listeners = listeners
         self._refused = False
         super().__init__(
@@ -119,48 +135,47 @@ class _Client(RelaySMTP):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Serve the client, or tell it that there is no room."""
         peer = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._listeners.admit(self, peer):
-            self._refused = True
-            assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101
-            transport.write(_TOO_MANY)
-            transport.close()
+        refusal = self._listeners.admit(self, peer)
+        if refusal is None:
+            super().connection_made(transport)
             return
-        super().connection_made(transport)
+        log.warning("a connection from %s was refused: too many connections", peer)
+        self._refused = True
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - TCP
+        transport.write(refusal)
+        transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._refused:
-            return
-        self._listeners.dismiss(self)
-        super().connection_lost(error)
+        """Leave the count."""
+        if not self._refused:
+            self._listeners.dismiss(self)
+            super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        """Read on, unless refused."""
         if not self._refused:
             super().data_received(data)
 
     def eof_received(self) -> bool | None:
-        return None if self._refused else super().eof_received()
-
-    def abort(self) -> None:
-        """Cut the connection: what is not yet answered 250 stays the client's."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        """End of input; a refused client's connection closes by itself."""
+        return False if self._refused else super().eof_received()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
         sock.listen(_BACKLOG)
-    except OSError:
+    except OSError as error:
         sock.close()
-        raise
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise ListenError(f"server.listen: cannot listen on {shown}: {error.strerror}") from error
     return sock
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
