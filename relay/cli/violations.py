@@ -54,6 +54,11 @@ def command(
         for record in records:
             print_json(record)
         return
+    print_records(records)
+
+
+def print_records(records: list[Record]) -> None:
+    """Print records as a table for people."""
     print_table(_COLUMNS, map(_row, records), empty="no violations")
 
 

@@ -1,0 +1,235 @@
+"""The spool: what was accepted stays, whatever happens to the process or the disk."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.db.desk import Desk
+from relay.db.lock import StorageLock
+from relay.db.spool import Spool
+from relay.envelope import Envelope, Message
+from relay.errors import StorageError, StorageLockedError
+from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.queue.job import Last, Remainder, Settlement
+
+FINDING = Finding(
+    1.0,
+    "d.test",
+    PolicySnapshot("1", "enforce", ("mx.d.test",), 60, 61.0),
+    Failure.MX_MISMATCH,
+    "not listed",
+    Action.REFUSED,
+    "mx.e.test",
+    ("192.0.2.1",),
+    "Q1",
+    2,
+)
+
+
+def message(name: str = "Q1", *recipients: str) -> Message:
+    to = recipients or ("a@d.test", "b@e.test", "c@D.test")
+    return Message(name, Envelope("me@a.test", to, eight_bit=True), b"x: y\r\n\r\nz\r\n", 100.0)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool-0.db")
+    yield spool
+    spool.close()
+
+
+async def test_one_job_for_each_recipient_domain(spool: Spool) -> None:
+    claims = await spool.put(message(), claimed=True)
+    assert [(one.job.id, one.job.domain, one.job.envelope.recipients) for one in claims] == [
+        ("Q1.1", "d.test", ("a@d.test", "c@D.test")),
+        ("Q1.2", "e.test", ("b@e.test",)),
+    ]
+    assert {one.body for one in claims} == {message().body}
+
+
+async def test_what_waits_is_claimed_when_due_and_only_once(spool: Spool) -> None:
+    assert await spool.put(message(), claimed=False) == []
+    assert await spool.claim(99.0, 10) == []
+    first = await spool.claim(100.0, 1)
+    rest = await spool.claim(100.0, 10)
+    assert sorted(one.job.id for one in (*first, *rest)) == ["Q1.1", "Q1.2"]
+    assert first[0].job.envelope.eight_bit
+    assert first[0].body is None
+    assert await spool.body("Q1") == message().body
+    assert await spool.claim(1e9, 10) == []
+
+
+async def test_a_settled_message_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
+    for claim in await spool.put(message(), claimed=True):
+        await spool.settle(Settlement(claim.job, None), claimed=True)
+    with pytest.raises(StorageError, match="no content"):
+        await spool.body("Q1")
+    with sqlite3.connect(tmp_path / "spool-0.db") as db:
+        assert db.execute("SELECT count(*) FROM message").fetchone() == (0,)
+    db.close()
+
+
+async def test_a_deferred_job_keeps_its_story(spool: Spool, tmp_path: Path) -> None:
+    (claim,) = await spool.put(message("Q1", "a@d.test", "b@d.test"), claimed=True)
+    last = Last(150.0, "mx.d.test", "451 no")
+    rest = Remainder(("b@d.test",), 200.0, "answered", last, warned=True)
+    await spool.settle(Settlement(claim.job, rest, (), (FINDING,)), claimed=True)
+    (record,) = Desk(tmp_path).jobs()
+    assert record.as_dict() == {
+        "id": "Q1.1",
+        "message_id": "Q1",
+        "created": "1970-01-01T00:01:40.000Z",
+        "sender": "me@a.test",
+        "domain": "d.test",
+        "recipients": ["b@d.test"],
+        "size": len(message().body),
+        "attempts": 1,
+        "next_attempt": "1970-01-01T00:03:20.000Z",
+        "state": "waiting",
+        "reason": "answered",
+        "last": {"time": "1970-01-01T00:02:30.000Z", "host": "mx.d.test", "reply": "451 no"},
+    }
+    (again,) = await spool.claim(200.0, 10)
+    assert (again.job.attempts, again.job.warned) == (1, True)
+    assert again.job.envelope.recipients == ("b@d.test",)
+
+
+async def test_findings_travel_with_the_settlement_and_come_back_whole(spool: Spool) -> None:
+    (claim,) = await spool.put(message("Q1", "a@d.test"), claimed=True)
+    await spool.settle(Settlement(claim.job, None, (), (FINDING,)), claimed=True)
+    await spool.add_findings([FINDING])
+    pending = await spool.pending_findings(10)
+    assert [finding for _, finding in pending] == [FINDING, FINDING]
+    assert len({finding_id for finding_id, _ in pending}) == 2
+    await spool.remove_findings([pending[0][0]])
+    assert [one for one, _ in await spool.pending_findings(10)] == [pending[1][0]]
+
+
+async def test_a_notice_is_kept_in_the_same_transaction(spool: Spool) -> None:
+    (claim,) = await spool.put(message("Q1", "a@d.test"), claimed=True)
+    notice = Message("N1", Envelope(None, ("me@a.test",)), b"x: y\r\n\r\n", 100.0)
+    (born,) = await spool.settle(Settlement(claim.job, None, (notice,)), claimed=True)
+    assert (born.job.message_id, born.job.envelope.sender) == ("N1", None)
+
+
+async def test_an_operator_drops_a_waiting_and_an_active_job(spool: Spool, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await spool.put(message("W1", "a@d.test"), claimed=False)
+    (claim,) = await spool.put(message("A1", "a@d.test"), claimed=True)
+    assert desk.drop(["W1.1", "A1.1", "no such"]) == 2
+    assert [record.id for record in desk.jobs()] == ["A1.1"]
+    assert await spool.dropped() == {"A1.1"}
+    rest = Remainder(("a@d.test",), 200.0, "dns", Last(1.0, None, "451"), warned=False)
+    notice = Message("N1", Envelope(None, ("me@a.test",)), b"x: y\r\n\r\n", 100.0)
+    assert await spool.settle(Settlement(claim.job, rest, (notice,)), claimed=True) == []
+    assert list(desk.jobs()) == []
+
+
+async def test_an_operator_retries_what_waits(spool: Spool, tmp_path: Path) -> None:
+    await spool.put(message("W1", "a@d.test"), claimed=False)
+    assert await spool.claim(50.0, 10) == []
+    assert Desk(tmp_path).retry(["W1.1"], 50.0) == 1
+    assert [claim.job.id for claim in await spool.claim(50.0, 10)] == ["W1.1"]
+
+
+async def test_many_at_once_are_each_kept_once(spool: Spool, tmp_path: Path) -> None:
+    names = [f"Q{number:03}" for number in range(300)]
+    await asyncio.gather(*(spool.put(message(one, "a@d.test"), claimed=False) for one in names))
+    assert [record.message_id for record in Desk(tmp_path).jobs()] == names
+
+
+async def test_one_failure_does_not_take_the_others_with_it(spool: Spool) -> None:
+    answers = await asyncio.gather(
+        spool.put(message("Q1", "a@d.test"), claimed=False),
+        spool.put(message("Q1", "a@d.test"), claimed=False),
+        spool.put(message("Q2", "a@d.test"), claimed=False),
+        return_exceptions=True,
+    )
+    assert [isinstance(answer, StorageError) for answer in answers] == [False, True, False]
+
+
+async def test_srv_18_a_full_disk_refuses_new_mail_and_recovers(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool-0.db")
+    run = spool._committer.run
+    try:
+        pages = await run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        await run(lambda db: db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
+        big = Message("B1", Envelope(None, ("a@d.test",)), bytes(100_000), 1.0)
+        with pytest.raises(StorageError, match="full"):
+            await spool.put(big, claimed=True)
+        assert list(Desk(tmp_path).jobs()) == []
+        await run(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+        assert len(await spool.put(big, claimed=True)) == 1
+    finally:
+        spool.close()
+
+
+_CHILD = """
+import asyncio, sys
+from pathlib import Path
+from relay.db.spool import Spool
+from relay.envelope import Envelope, Message
+async def main():
+    spool = Spool(Path(sys.argv[1]))
+    for number in range(100000):
+        name = f"Q{number:06}"
+        envelope = Envelope(None, ("a@d.test",))
+        await spool.put(Message(name, envelope, b"x: y\\r\\n", 1.0), claimed=True)
+        print(name, flush=True)
+asyncio.run(main())
+"""
+
+
+def _killed_amid_work(path: Path) -> list[bytes]:
+    command = [sys.executable, "-c", _CHILD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        told = [child.stdout.readline() for _ in range(50)]
+        os.kill(child.pid, signal.SIGKILL)
+        return told + child.stdout.readlines()
+
+
+async def test_srv_17_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "spool-0.db"
+    told = await asyncio.to_thread(_killed_amid_work, path)
+    spool = Spool(path)
+    await spool.release_all()
+    claims = await spool.claim(2.0, 100_000)
+    spool.close()
+    kept = {claim.job.message_id for claim in claims}
+    assert {line.decode().strip() for line in told if line.endswith(b"\n")} <= kept
+
+
+def test_several_processes_create_the_databases_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from relay.db.spool import Spool;"
+        "Spool(Path(sys.argv[1])).close()"
+    )
+    path = str(tmp_path / "spool-0.db")
+    children = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(4)]
+    assert [child.wait() for child in children] == [0, 0, 0, 0]
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "spool-0.db"
+    Spool(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StorageError, match="newer version"):
+        Spool(path)
+
+
+def test_one_relay_on_one_storage_directory(tmp_path: Path) -> None:
+    lock = StorageLock(tmp_path)
+    with pytest.raises(StorageLockedError, match="another relay"):
+        StorageLock(tmp_path)
+    lock.release()
+    StorageLock(tmp_path).release()

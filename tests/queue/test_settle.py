@@ -1,0 +1,167 @@
+"""What an attempt's result means: done, retry, notice; and the notices themselves."""
+
+import email
+from email.policy import default
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.envelope import Envelope
+from relay.evidence import Action, Failure, Finding
+from relay.outcome import DeliveryResult, Outcome, Reason, Status
+from relay.queue.job import Job
+from relay.queue.retry import Schedule
+from relay.queue.settle import Rules, settle
+from relay.reply import Reply, parse_reply
+
+HOUR = 3600.0
+RULES = Rules(
+    Schedule((60.0, 300.0), 5 * 24 * HOUR, 4 * HOUR), "relay.test", lambda: 0.5, lambda: "NOTICE1"
+)
+ORIGINAL = b"Received: here\r\nSubject: hello\r\nX-Secret-Body: no\r\n\r\nthe body\r\n"
+ANSWERS = {
+    Status.DELIVERED: Reply(250, "2.0.0", "ok"),
+    Status.DEFERRED: Reply(451, "4.7.1", "not now"),
+    Status.FAILED: Reply(550, "5.1.1", "no such user"),
+}
+
+
+def job(
+    *recipients: str, sender: str | None = "me@a.test", age: float = 1, attempts: int = 0
+) -> Job:
+    return Job("Q1.1", "Q1", 1e9 - age, "d.test", Envelope(sender, recipients), attempts)
+
+
+def outcome(recipient: str, status: Status, *, remote: bool = True) -> Outcome:
+    reason = None if status is Status.DELIVERED else Reason.ANSWERED
+    return Outcome(recipient, status, ANSWERS[status], reason, remote=remote, host="mx.d.test")
+
+
+@given(st.lists(st.sampled_from(Status), min_size=1, max_size=6), st.sampled_from([1, 5e5]))
+def test_snd_17_every_recipient_is_accounted_for_once(statuses: list[Status], age: float) -> None:
+    names = [f"u{number}@d.test" for number in range(len(statuses))]
+    result = DeliveryResult(tuple(map(outcome, names, statuses)))
+    settlement = settle(job(*names, age=age), result, ORIGINAL, 1e9, RULES)
+    kept = settlement.remainder.recipients if settlement.remainder else ()
+    told = [
+        part.split("; ")[1].strip()
+        for notice in settlement.notices
+        for part in notice.body.decode().split("\r\n")
+        if part.startswith("Final-Recipient:") and b"Action: failed" in notice.body
+    ]
+    done = [n for n, s in zip(names, statuses, strict=True) if s is Status.DELIVERED]
+    assert sorted([*kept, *told, *done]) == sorted(names)
+    assert not (kept and age > 5 * 24 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "delay"),
+    [(0, 60.0), (1, 300.0), (7, 300.0)],
+    ids=["first", "second", "last repeats"],
+)
+def test_snd_21_schedule(attempts: int, delay: float) -> None:
+    result = DeliveryResult((outcome("u@d.test", Status.DEFERRED),))
+    rest = settle(job("u@d.test", attempts=attempts), result, ORIGINAL, 1e9, RULES).remainder
+    assert rest is not None
+    assert rest.next_attempt == 1e9 + delay
+    assert (rest.reason, rest.last.reply) == ("answered", "451 4.7.1 not now")
+
+
+def test_the_last_attempt_falls_on_the_end_of_the_lifetime() -> None:
+    schedule = RULES.schedule
+    ends = schedule.ends(0)
+    assert schedule.next_attempt(9, 0, ends - 10, lambda: 1.0) == ends
+    assert schedule.is_expired(0, ends)
+
+
+def notice(status: Status, *, remote: bool = True, age: float = 1) -> email.message.EmailMessage:
+    result = DeliveryResult((outcome("u@d.test", status, remote=remote),))
+    (message,) = settle(job("u@d.test", age=age), result, ORIGINAL, 1e9, RULES).notices
+    assert message.envelope.sender is None
+    assert message.envelope.recipients == ("me@a.test",)
+    assert message.body.replace(b"\r\n", b"").count(b"\n") == 0
+    parsed = email.message_from_bytes(message.body, policy=default)
+    assert isinstance(parsed, email.message.EmailMessage)
+    assert not parsed.defects
+    return parsed
+
+
+def test_dsn_10_a_failure_is_a_multipart_report() -> None:
+    report = notice(Status.FAILED)
+    assert report.get_content_type() == "multipart/report"
+    assert report.get_param("report-type") == "delivery-status"
+    assert report["Auto-Submitted"] == "auto-replied"
+    text, status, header = report.iter_parts()
+    assert "u@d.test" in text.get_content()
+    assert "550 5.1.1 no such user" in text.get_content()
+    per_message, per_recipient = list(status.walk())[1:]
+    assert per_message["Reporting-MTA"] == "dns; relay.test"
+    assert dict(per_recipient.items()) | {"Last-Attempt-Date": ""} == {
+        "Final-Recipient": "rfc822; u@d.test",
+        "Action": "failed",
+        "Status": "5.1.1",
+        "Remote-MTA": "dns; mx.d.test",
+        "Diagnostic-Code": "smtp; 550 5.1.1 no such user",
+        "Last-Attempt-Date": "",
+    }
+    assert header.get_content_type() == "text/rfc822-headers"
+    assert "Subject: hello" in str(header)
+    assert "the body" not in str(report)
+
+
+def test_dsn_14_an_expired_4xx_is_failed_with_class_5() -> None:
+    text = str(notice(Status.DEFERRED, age=6 * 24 * HOUR))
+    assert "Action: failed" in text
+    assert "Status: 5.7.1" in text
+
+
+def test_dsn_15_no_remote_reply_is_invented() -> None:
+    text = str(notice(Status.FAILED, remote=False))
+    assert "Diagnostic-Code" not in text
+    assert "Remote-MTA" not in text
+
+
+def test_dsn_16_a_delay_is_told_once_with_its_end() -> None:
+    late = job("u@d.test", age=5 * HOUR)
+    result = DeliveryResult((outcome("u@d.test", Status.DEFERRED),))
+    settlement = settle(late, result, ORIGINAL, 1e9, RULES)
+    assert b"Will-Retry-Until:" in settlement.notices[0].body
+    assert b"Action: delayed" in settlement.notices[0].body
+    assert settlement.remainder is not None
+    assert settlement.remainder.warned
+    again = Job("Q1.1", "Q1", 1e9 - 5 * HOUR, "d.test", late.envelope, 1, warned=True)
+    assert settle(again, result, ORIGINAL, 1e9, RULES).notices == ()
+
+
+def test_snd_24_a_null_sender_is_never_told() -> None:
+    result = DeliveryResult((outcome("u@d.test", Status.FAILED),))
+    settlement = settle(job("u@d.test", sender=None), result, ORIGINAL, 1e9, RULES)
+    assert (settlement.notices, settlement.remainder) == ((), None)
+
+
+@given(st.text(), st.text(max_size=50))
+def test_a_remote_text_injects_no_header(text: str, name: str) -> None:
+    reply = parse_reply(550, text)
+    result = DeliveryResult(
+        (Outcome("ü@d.test", Status.FAILED, reply, Reason.ANSWERED, remote=True, host="mx.test"),)
+    )
+    (message,) = settle(job("ü@d.test"), result, ORIGINAL, 1e9, RULES).notices
+    assert b"\r" not in message.body.replace(b"\r\n", b"")
+    assert b"\n" not in message.body.replace(b"\r\n", b"")
+    assert max(map(len, message.body.split(b"\r\n"))) <= 998
+    status = message.body.partition(b"message/delivery-status")[2].partition(b"--=_")[0]
+    assert status.isascii()
+    fields = [line.partition(b":")[0] for line in status.split(b"\r\n") if line]
+    assert len(fields) == 8
+
+
+def test_findings_are_stamped_with_the_queue_id_unless_noted() -> None:
+    def seen(action: Action) -> Finding:
+        return Finding(0.0, "d.test", None, Failure.MX_MISMATCH, "x", action)
+
+    result = DeliveryResult(
+        (outcome("u@d.test", Status.DELIVERED),), (seen(Action.REFUSED), seen(Action.NOTED))
+    )
+    findings = settle(job("u@d.test"), result, ORIGINAL, 1e9, RULES).findings
+    assert [one.queue_id for one in findings] == ["Q1", None]
