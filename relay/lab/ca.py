@@ -1,53 +1,64 @@
-"""The lab's certificate authority: good certificates, and bad ones of every kind."""
+"""The lab's certificate authority (RFC 5280): good certificates and every kind of bad one.
+
+It does not know what the certificates are for; the names are given.
+"""
 
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
+_Key = ec.EllipticCurvePrivateKey
+_Builder = x509.CertificateBuilder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate and its key as one PEM file."""
+    """A certificate; `path` is a PEM file of its key, itself and the CA between it and the root."""
 
     names: tuple[str, ...]
     path: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """A new context of a server that shows it."""
+        """A new context of a server that shows it; build it once per host and keep it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path)
         return context
 
 
-class CertificateAuthority:
-    """A root whose certificate `ca_file` holds, and what it issues into a directory."""
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """Somebody who is certified or certifies: a name and its key."""
 
-    def __init__(self, directory: Path, now: float, name: str = "Lab Root") -> None:
-        """Make the root; `now` in seconds since 1970 is what validity counts from."""
+    name: x509.Name
+    key: _Key
+
+
+class CertificateAuthority:
+    """A root, an intermediate below it, and what they sign; `ca_file` has the root in PEM.
+
+    Validity counts from `now`, in seconds since 1970. A second authority is a foreign one: what
+    it signs is in order, but nobody trusts it.
+    """
+
+    def __init__(self, directory: Path, now: float) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.ca_file = directory / "ca.pem"
         self._directory = directory
         self._now = datetime.fromtimestamp(now, UTC)
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._count = 0
-        public = self._key.public_key()
-        root = (
-            self._begin(self._name, public, self._now - 365 * _DAY, self._now + 3650 * _DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.ca_file = directory / f"{name.lower().replace(' ', '-')}.pem"
-        self.ca_file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+        self._issued = 0
+        self._root, root = self._authority("root", None)
+        self._middle, self._between = self._authority("intermediate", self._root)
+        self.ca_file.write_bytes(_pem(root))
 
-    def issue(
+    def issue(  # noqa: PLR0913 - each option is one way to be special
         self,
         names: list[str],
         *,
@@ -55,71 +66,105 @@ class CertificateAuthority:
         not_yet_valid: bool = False,
         common_name: str | None = None,
         self_signed: bool = False,
+        intermediate: bool = False,
     ) -> Certificate:
-        """A server certificate for DNS names (none: no SAN at all), good but for what is asked."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        title = common_name or (names[0] if names else "nobody")
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title[:64])])
+        """A server certificate, good but for what is asked.
+
+        `names` become its SAN: DNS names and IP addresses; none means no SAN at all. `common_name`
+        None means that the subject has no CN. `intermediate` has the CA below the root sign it.
+        """
+        subject = _Party(_subject(common_name), ec.generate_private_key(ec.SECP256R1()))
         begin = self._now + (_DAY if not_yet_valid else -30 * _DAY)
         end = self._now + (-_DAY if expired else 30 * _DAY)
-        builder = self._begin(subject, key.public_key(), begin, end)
-        builder = builder.add_extension(
-            x509.BasicConstraints(ca=False, path_length=None), critical=True
-        ).add_extension(_usage(signs=False), critical=True)
-        if names:
-            alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-            builder = builder.add_extension(alternatives, critical=False)
-        certificate = builder.sign(key if self_signed else self._key, hashes.SHA256())
-        return self._store(tuple(names), certificate, key)
+        builder = _for_server(_lasting(begin, end), names)
+        signer = self._middle if intermediate else self._root
+        chain = [_sign(builder, subject, subject if self_signed else signer)]
+        return self._store(tuple(names), chain + [self._between] * intermediate, subject.key)
 
-    def _begin(
-        self,
-        subject: x509.Name,
-        public: ec.EllipticCurvePublicKey,
-        begin: datetime,
-        end: datetime,
-    ) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(end)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
-                critical=False,
-            )
-        )
+    def _authority(self, title: str, above: _Party | None) -> tuple[_Party, x509.Certificate]:
+        party = _Party(_subject(f"lab {title}"), ec.generate_private_key(ec.SECP256R1()))
+        builder = _lasting(self._now - 365 * _DAY, self._now + 3650 * _DAY)
+        builder = builder.add_extension(_constraints(ca=True), critical=True)
+        builder = builder.add_extension(_key_usage(ca=True), critical=True)
+        return party, _sign(builder, party, above or party)
 
     def _store(
-        self, names: tuple[str, ...], certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+        self, names: tuple[str, ...], chain: list[x509.Certificate], key: _Key
     ) -> Certificate:
-        self._count += 1
-        path = self._directory / f"{self._count}.pem"
+        self._issued += 1
+        path = self._directory / f"{self._issued}.pem"
         path.touch(mode=0o600)
         path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
+            key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
             )
+            + b"".join(map(_pem, chain))
         )
         return Certificate(names, path)
 
 
-def _usage(*, signs: bool) -> x509.KeyUsage:
+def _subject(common_name: str | None) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "mta-sts-relay lab")]
+    if common_name is not None:
+        attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
+    return x509.Name(attributes)
+
+
+def _lasting(begin: datetime, end: datetime) -> _Builder:
+    return _Builder().not_valid_before(begin).not_valid_after(end)
+
+
+def _for_server(builder: _Builder, names: list[str]) -> _Builder:
+    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    builder = builder.add_extension(_constraints(ca=False), critical=True)
+    builder = builder.add_extension(_key_usage(ca=False), critical=True)
+    builder = builder.add_extension(purpose, critical=False)
+    if not names:
+        return builder
+    alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+    return builder.add_extension(alternatives, critical=False)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _constraints(*, ca: bool) -> x509.BasicConstraints:
+    return x509.BasicConstraints(ca=ca, path_length=None)
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=True,
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
         encipher_only=False,
         decipher_only=False,
     )
+
+
+# RFC 5280 §4.2.1: without both key identifiers strict verification (Python 3.13) refuses a chain
+def _sign(builder: _Builder, subject: _Party, issuer: _Party) -> x509.Certificate:
+    own, above = subject.key.public_key(), issuer.key.public_key()
+    return (
+        builder.subject_name(subject.name)
+        .issuer_name(issuer.name)
+        .public_key(own)
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above), critical=False)
+        .sign(issuer.key, hashes.SHA256())
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)

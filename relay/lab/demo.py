@@ -55,7 +55,7 @@ async def _unprotected(world: World) -> list[Scene]:
     return list(_UNPROTECTED)
 
 
-async def _domain(  # noqa: PLR0913 - each option is one way to be special
+async def _domain(
     world: World,
     name: str,
     policy: Mode | None,

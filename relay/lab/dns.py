@@ -218,4 +218,6 @@ def _rdata(kind: dns.rdatatype.RdataType, value: str | list[bytes]) -> dns.rdata
     if kind == dns.rdatatype.TXT and not (isinstance(value, str) and value.startswith('"')):
         strings = [value.encode()] if isinstance(value, str) else value
         return dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.IN, kind, strings)
-    return dns.rdata.from_text(dns.rdataclass.IN, kind, str(value), origin=dns.name.root)
+    return dns.rdata.from_text(
+        dns.rdataclass.IN, kind, str(value), origin=dns.name.root, relativize=False
+    )

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -43,13 +43,12 @@ class Connection(SMTP):
     It stays in `alive` until the connection is lost.
     """
 
-    command_size_limits = defaultdict(lambda: 4096)  # aiosmtpd's own dict is shared by all servers
-
     def __init__(self, host: MxHost, alive: "set[Connection]") -> None:
         self._host = host
         self._alive = alive
         self._verb = ""
         self._instead: str | None = None
+        self.command_size_limits = defaultdict(lambda: 4096)  # aiosmtpd's is shared by all servers
         self._offered = {extension.partition(" ")[0] for extension in host.extensions}
         super().__init__(
             self,
@@ -67,12 +66,11 @@ class Connection(SMTP):
         """Called for the connection, and by aiosmtpd once more for TLS in it."""
         super().connection_made(transport)
         if self not in self._alive:
-            assert isinstance(transport, asyncio.Transport)
-            assert self._handler_coroutine is not None
-            self._wire = transport
+            self._wire = cast(asyncio.Transport, transport)
+            self._task = cast("asyncio.Task[None]", self._handler_coroutine)
+            self._task.add_done_callback(self._finished)
             self._alive.add(self)
             self._host.connections += 1
-            self._handler_coroutine.add_done_callback(self._finished)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called once, by the event loop or by aiosmtpd after a failed handshake."""
@@ -83,10 +81,9 @@ class Connection(SMTP):
 
     def abort(self) -> "asyncio.Task[None]":
         """Cut the connection; the task that ends with it."""
-        assert self._handler_coroutine is not None
         self._wire.abort()
-        self._handler_coroutine.cancel()
-        return self._handler_coroutine
+        self._task.cancel()
+        return self._task
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception():

@@ -30,8 +30,8 @@ class World:
     """
 
     def __init__(self, directory: Path, now: float) -> None:
-        self.ca = _authority(directory / "ca", now)
-        self.foreign_ca = _authority(directory / "foreign-ca", now)
+        self.ca = CertificateAuthority(directory / "ca", now)
+        self.foreign_ca = CertificateAuthority(directory / "foreign-ca", now)
         self.ca_file = self.ca.ca_file
         self.dns = dns.DnsServer()
         self.web = PolicyHost(self.ca.issue(["web.lab.test"]))
@@ -150,11 +150,6 @@ def policy_text(mode: Mode, patterns: Iterable[str], max_age: int = 604800) -> s
     """A policy as it is served (RFC 8461 §3.2); `max_age` is in seconds."""
     lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {pattern}" for pattern in patterns)]
     return "".join(f"{line}\r\n" for line in [*lines, f"max_age: {max_age}"])
-
-
-def _authority(directory: Path, now: float) -> CertificateAuthority:
-    directory.mkdir(parents=True, exist_ok=True)
-    return CertificateAuthority(directory, now)
 
 
 # A JSON string, number, boolean or list of them is TOML as it stands
