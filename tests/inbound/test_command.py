@@ -1,5 +1,7 @@
 """The arguments of MAIL and RCPT: good, bad, and nonsense."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,11 +74,15 @@ def test_rcpt() -> None:
         parse_rcpt("TO:<a@b.test> SIZE=1", extended=True)
 
 
+def answer(argument: str, *, extended: bool) -> str:
+    try:
+        return parse_mail(argument, extended=extended).address
+    except CommandError as refusal:
+        return str(refusal)
+
+
 @given(st.text(), st.booleans())
 def test_nonsense_is_refused_or_understood(text: str, extended: bool) -> None:
     for argument in (text, f"FROM:{text}", f"FROM:<{text}>", f"FROM:<a@b.test> {text}"):
-        try:
-            parse_mail(argument, extended=extended)
-        except CommandError as refusal:
-            assert str(refusal)[:3] in {"501", "555"}
-            assert str(refusal).isascii()
+        got = answer(argument, extended=extended)
+        assert got == "<>" or got in argument or re.match(r"(501|555) 5\.5\.4 [ -~]+$", got)

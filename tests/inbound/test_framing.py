@@ -1,5 +1,7 @@
 """Where the content ends, whatever the segments (SMG-01, SMG-06, SRV-15, SRV-16, SRV-33)."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ def read(pieces: list[bytes], limit: int = LIMIT) -> tuple[Content, bytes | None
 
 def cut(octets: bytes, borders: list[int]) -> list[bytes]:
     at = sorted({0, len(octets), *(border % (len(octets) + 1) for border in borders)})
-    return [octets[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [octets[a:b] for a, b in pairwise(at)]
 
 
 @given(CONTENTS, st.binary(max_size=20), st.lists(st.integers(min_value=0)))
