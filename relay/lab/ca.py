@@ -58,7 +58,7 @@ class CertificateAuthority:
         self._middle, self._between = self._authority("intermediate", self._root)
         self.ca_file.write_bytes(_pem(root))
 
-    def issue(  # noqa: PLR0913 - each option is one way to be special
+    def issue(
         self,
         names: list[str],
         *,

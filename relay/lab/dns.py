@@ -207,7 +207,7 @@ class _Udp(asyncio.DatagramProtocol):
 # RFC 1035 §4.2.1, RFC 6891 §6.2.3: over UDP what does not fit is cut off, and TC says so
 def _to_wire(query: dns.message.Message, response: dns.message.Message, tcp: bool) -> bytes:
     limit = 65535 if tcp else max(query.payload, _PLAIN_UDP)
-    return response.to_wire(max_size=limit, prefer_truncation=True)
+    return response.to_wire(max_size=limit, prefer_truncation=True, want_shuffle=False)
 
 
 def _key(name: str, rdtype: str) -> _Key:

@@ -43,6 +43,8 @@ class Connection(SMTP):
     It stays in `alive` until the connection is lost.
     """
 
+    line_length_limit = 2**20  # a relay may pass on lines longer than RFC 5321 asks a host to take
+
     def __init__(self, host: MxHost, alive: "set[Connection]") -> None:
         self._host = host
         self._alive = alive

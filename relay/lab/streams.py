@@ -15,7 +15,7 @@ _TLS_TIMEOUT = 5.0  # seconds for a handshake, and for the farewell of a client 
 async def serving(
     serve: Serve, address: str, port: int, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """Serve on address and port (0 = any free one); yields the port and cuts all clients at the end.
+    """Serve on address and port (0 = any free one, yielded); cut all clients at the end.
 
     Raises OSError where the port is taken.
     """
