@@ -76,12 +76,12 @@ async def _run(world: "World", settings: "Settings", scenes: "list[Scene]", *, k
 
     log = _Log()
     journal = Journal(log, SystemClock(), human=False)
-    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.ensure_future(serve(settings, journal, listening.set_result))
-    done, _ = await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
-    if task in done:
-        await task
-    address = listening.result().removeprefix("listening on ")
+    listening: asyncio.Queue[str] = asyncio.Queue()
+    task = asyncio.ensure_future(serve(settings, journal, listening.put_nowait))
+    task.add_done_callback(lambda _: listening.put_nowait(""))
+    address = (await listening.get()).removeprefix("listening on ")
+    if not address:
+        await task  # it could not begin, and says why
     try:
         await asyncio.to_thread(_send, address, scenes)
         await _wait_for_all(log, len(scenes))

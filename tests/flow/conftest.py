@@ -1,0 +1,112 @@
+"""The whole relay in one process, in the lab's world."""
+
+import asyncio
+import contextlib
+import io
+import smtplib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from relay import config
+from relay.app import LEDGER, serve
+from relay.clock import SystemClock
+from relay.db.desk import Desk
+from relay.db.ledger import read_ledger
+from relay.lab.world import World
+from relay.reporting.journal import Journal
+from relay.reporting.store import Filter
+
+PATIENCE = 20.0
+
+
+class EventLog(io.BytesIO):
+    """The relay's log, which tells when it grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grown = asyncio.Event()
+
+    def flush(self) -> None:
+        self.grown.set()
+
+
+class RunningRelay:
+    """A relay that serves, and what a test asks of it."""
+
+    def __init__(self, settings: config.Settings, address: tuple[str, int], log: EventLog) -> None:
+        self.settings = settings
+        self.address = address
+        self.log = log
+        self.desk = Desk(settings.storage_directory)
+
+    async def send(
+        self,
+        *recipients: str,
+        content: bytes = b"Subject: x\r\n\r\nhello\r\n",
+        sender: str = "me@a.test",
+    ) -> str:
+        """Send a message by smtplib; its queue id."""
+        return await asyncio.to_thread(self._send, recipients, content, sender)
+
+    def _send(self, recipients: tuple[str, ...], content: bytes, sender: str) -> str:
+        with smtplib.SMTP(*self.address) as client:
+            client.ehlo("client.test")
+            client.mail(sender)
+            for recipient in recipients:
+                client.rcpt(recipient)
+            code, text = client.data(content)
+            assert code == 250, text
+            return text.decode().rpartition(" ")[2]
+
+    async def events(self, *kinds: str, count: int = 1) -> list[dict[str, Any]]:
+        """The events of these kinds, once there are `count`."""
+        async with asyncio.timeout(PATIENCE):
+            while len(found := self._events(kinds)) < count:
+                self.log.grown.clear()
+                await self.log.grown.wait()
+        return found
+
+    def _events(self, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+        rows = [orjson.loads(line) for line in self.log.getvalue().splitlines()]
+        return [row for row in rows if row["event"] in kinds]
+
+
+def violations(settings: config.Settings) -> list[dict[str, Any]]:
+    """All violations in the ledger; complete once the relay has stopped."""
+    return [one for _, one in read_ledger(settings.storage_directory / LEDGER, Filter())]
+
+
+Run = Callable[..., AbstractAsyncContextManager[RunningRelay]]
+
+
+@pytest.fixture
+def run(world: World, tmp_path: Path) -> Run:
+    """Runs a relay in the world; stopped gracefully at the end of its block."""
+
+    @asynccontextmanager
+    async def running(extra: str = "") -> AsyncIterator[RunningRelay]:
+        path = tmp_path / "config.toml"
+        path.write_text(world.config(tmp_path / "var", extra=extra), "utf-8")
+        settings = config.load(path)
+        log = EventLog()
+        told: asyncio.Queue[str] = asyncio.Queue()
+        journal = Journal(log, SystemClock(), human=False)
+        task = asyncio.ensure_future(serve(settings, journal, told.put_nowait))
+        task.add_done_callback(lambda _: told.put_nowait(""))
+        line = await told.get()
+        if not line:
+            await task
+        host, _, port = line.removeprefix("listening on ").rpartition(":")
+        try:
+            yield RunningRelay(settings, (host, int(port)), log)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    return running
