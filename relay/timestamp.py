@@ -1,12 +1,23 @@
-"""Times as text: RFC 3339 in UTC with milliseconds, the one form the relay writes."""
+"""Times as text, in UTC: RFC 3339 with milliseconds for programs, RFC 5322 for mail headers."""
 
 from datetime import UTC, datetime
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def rfc3339(seconds: float) -> str:
     """Seconds since 1970 as "2026-09-01T07:00:00.000Z"."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
+
+
+# RFC 5322 §3.3: the names are English whatever the locale, which strftime would ask
+def rfc5322(seconds: float) -> str:
+    """Seconds since 1970 as "Tue, 01 Sep 2026 07:00:00 +0000"."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} +0000"
 
 
 def parse_rfc3339(text: str) -> float:

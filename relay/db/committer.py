@@ -14,6 +14,9 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500  # operations in one transaction
+# A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
+# operation that brought it, not of the thread
+_TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 
 
 class _Order:
@@ -24,7 +27,7 @@ class _Order:
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: StorageError | None = None
 
     def reply(self) -> None:
         if self.answer.done():  # the asker has gone
@@ -43,16 +46,22 @@ class Committer:
         self._db = db
         self._path = path
         self._inbox: SimpleQueue[_Order | None] = SimpleQueue()
+        self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"committer {path.name}")
         self._thread.daemon = True
         self._thread.start()
 
-    async def run(self, operation: Operation[T]) -> T:
-        """The operation's result once it is committed. Raises StorageError: nothing was done."""
+    def run(self, operation: Operation[T]) -> "asyncio.Future[T]":
+        """The operation's result once it is committed, or StorageError: then nothing was done.
+
+        The operation is on its way: who stops waiting does not stop it. It may run twice, the
+        first time in a transaction that is rolled back.
+        """
         order = _Order(operation)
         self._inbox.put(order)
-        result: T = await order.answer
-        return result
+        if self._ended:
+            self._refuse_rest()
+        return order.answer
 
     def close(self) -> None:
         """End the thread after all that waits, and close the connection."""
@@ -61,51 +70,51 @@ class Committer:
         self._db.close()
 
     def _work(self) -> None:
-        while (first := self._inbox.get()) is not None:
-            batch = [first]
-            more = True
-            while more and len(batch) < _BATCH:
-                try:
-                    order = self._inbox.get_nowait()
-                except Empty:
-                    break
-                if order is None:
-                    self._inbox.put(None)
-                    more = False
-                else:
-                    batch.append(order)
-            self._commit(batch)
+        try:
+            while batch := self._take():
+                self._commit(batch)
+        finally:
+            self._ended = True
+            self._refuse_rest()
+
+    # Empty: the end. What waits when the first order comes goes with it
+    def _take(self) -> list[_Order]:
+        order = self._inbox.get()
+        batch = []
+        while order is not None:
+            batch.append(order)
+            if len(batch) == _BATCH:
+                return batch
+            try:
+                order = self._inbox.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._inbox.put(None)
+        return batch
 
     # One operation that fails must not take the others with it: they are done again, one by one
     def _commit(self, batch: list[_Order]) -> None:
         error = self._transact(batch)
-        if error and len(batch) > 1:
-            for order in batch:
-                self._transact([order])
-        elif error:
-            batch[0].error = error
-        for loop in {order.loop for order in batch}:
-            replies = [order for order in batch if order.loop is loop]
-            try:
-                loop.call_soon_threadsafe(_reply_all, replies)
-            except RuntimeError:
-                continue  # the loop has ended; nobody waits
+        alone = error is not None and len(batch) > 1 and not _is_busy(error)
+        for order in batch:
+            order.error = self._transact([order]) if alone else error
+        _answer(batch)
 
-    def _transact(self, batch: list[_Order]) -> Exception | None:
+    def _transact(self, batch: list[_Order]) -> StorageError | None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for order in batch:
                 order.result = order.operation(self._db)
             self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError, StorageError) as error:
+        except StorageError as error:
             self._roll_back()
-            kind = error if isinstance(error, StorageError) else None
-            failure = kind or StorageError(f"{self._path}: {error}")
-            for order in batch:
-                order.error = failure
+            return error
+        except _TROUBLE as error:
+            self._roll_back()
+            failure = StorageError(f"{self._path}: {error}")
+            failure.__cause__ = error
             return failure
-        for order in batch:
-            order.error = None
         return None
 
     def _roll_back(self) -> None:
@@ -114,6 +123,27 @@ class Committer:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
             return  # SQLite has rolled back by itself
+
+    def _refuse_rest(self) -> None:
+        error = StorageError(f"{self._path}: the storage is closed")
+        while not self._inbox.empty():
+            if order := self._inbox.get_nowait():
+                order.error = error
+                _answer([order])
+
+
+# Another process holds the database: the operations alone would each wait as long again
+def _is_busy(error: StorageError) -> bool:
+    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
+
+def _answer(orders: list[_Order]) -> None:
+    for loop in {order.loop for order in orders}:
+        replies = [order for order in orders if order.loop is loop]
+        try:
+            loop.call_soon_threadsafe(_reply_all, replies)
+        except RuntimeError:
+            continue  # the loop has ended; nobody waits
 
 
 def _reply_all(orders: list[_Order]) -> None:

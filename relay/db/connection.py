@@ -1,5 +1,7 @@
 """Opening SQLite databases: pragmas, numbered migrations, errors as our own."""
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from relay.errors import StorageError
 
 _BUSY = 10.0  # seconds another process may hold the database before it is trouble
 _PAGE_SIZE = 8192
+_JOURNAL_LIMIT = 64 * 1024 * 1024  # octets a journal keeps after a burst
 
 
 def open_database(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
@@ -20,16 +23,8 @@ def open_database(path: Path, name: str, *, durable: bool) -> sqlite3.Connection
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            _migrate(db, name, path)
-        except BaseException:
-            db.close()
-            raise
-        return db
+        with _alone_in(path.parent):
+            return _open(path, name, durable=durable)
 
 
 @contextmanager
@@ -41,9 +36,36 @@ def storage_errors(what: Path | str) -> Iterator[None]:
         raise StorageError(f"{what}: {error}") from error
 
 
+# SQLite's own locks do not make two processes wait that turn one new file to WAL
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        _migrate(db, name, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 def _migrate(db: sqlite3.Connection, name: str, path: Path) -> None:
     folder = files("relay.db") / "migrations" / name
-    steps = sorted((one for one in folder.iterdir()), key=lambda one: one.name)
+    steps = sorted(
+        (one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name
+    )
     if _version(db) == len(steps):
         return
     db.execute("BEGIN IMMEDIATE")
@@ -55,7 +77,8 @@ def _migrate(db: sqlite3.Connection, name: str, path: Path) -> None:
             db.execute(f"PRAGMA user_version = {number}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
 
 

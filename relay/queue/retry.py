@@ -18,11 +18,15 @@ class Schedule:
     warn_after: float | None
 
     def next_attempt(self, attempts: int, created: float, now: float, dice: Dice) -> float:
-        """When to try again after `attempts` attempts; one more falls on the lifetime's end, so
-        that nothing is given up without a last look."""
+        """When to try again after `attempts` attempts, at least one.
+
+        An attempt also falls on the moment a delay is told and on the lifetime's end: nobody is
+        warned and nothing is given up without a fresh look.
+        """
         delay = self.delays[min(attempts, len(self.delays)) - 1]
         due = now + delay * (1 - _JITTER + 2 * _JITTER * dice())
-        return min(due, self.ends(created)) if now < self.ends(created) else due
+        moments = (created + (self.warn_after or 0), self.ends(created))
+        return min([due, *(moment for moment in moments if moment > now)])
 
     def ends(self, created: float) -> float:
         """When a message of that age is given up, at the next attempt."""

@@ -1,0 +1,89 @@
+"""What became of a message in words for the person who sent it: who, why, whose side. Pure."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from relay.evidence import Action, Finding
+from relay.outcome import Outcome, Reason, Status
+from relay.queue.job import Job
+from relay.timestamp import rfc5322
+
+_WIDTH = 76
+_FINDINGS = 10  # told at most
+_FAILED = (
+    "Your message could not be delivered to the recipients below. The relay has given up on them; "
+    "this is final."
+)
+_DELAYED = (
+    "Your message has not been delivered yet to the recipients below. You need not send it again: "
+    "the relay goes on trying."
+)
+_EXPIRED = "This did not change for as long as the relay keeps mail, so it is given up now."
+_ADVICE = {
+    Reason.POLICY: "The recipient's domain asks by an MTA-STS policy (RFC 8461) that mail goes "
+    "only to the hosts it lists, over TLS with a valid certificate, and none of its hosts passed. "
+    "Only the operators of that domain can repair this: a host, its certificate or the policy.",
+    Reason.TLS_FLOOR: "This relay is configured to require TLS here (a local rule, not the "
+    "recipient's); the recipient's host did not offer what the rule asks for. Its operators can "
+    "repair that, or the operators of this relay can change the rule.",
+    Reason.DNS: "The mail hosts of the recipient's domain could not be found in DNS. Check the "
+    "address; if it is right, the operators of that domain must repair their DNS.",
+    Reason.UNREACHABLE: "The recipient's mail hosts could not be reached, or broke off. Their "
+    "operators may not know yet.",
+    Reason.ANSWERED: "The answer above is that of the recipient's mail host; its operators know "
+    "why.",
+}
+
+
+def explain(
+    job: Job,
+    failed: Sequence[Outcome],
+    delayed: Sequence[Outcome],
+    findings: Sequence[Finding],
+    hostname: str,
+) -> Iterator[str]:
+    """The lines of the notice's text, none longer than 78 characters."""
+    yield f"This is the mail relay {hostname}."
+    if failed:
+        yield from ("", *_wrapped(_FAILED), *_causes(failed))
+    if delayed:
+        yield from ("", *_wrapped(_DELAYED), *_causes(delayed))
+    if any(one.status is Status.DEFERRED for one in failed):
+        yield from ("", *_wrapped(_EXPIRED))
+    told = [*failed, *delayed]
+    yield from _seen(told, findings)
+    for reason in dict.fromkeys(one.reason for one in told if one.reason):
+        yield from ("", *_wrapped(_ADVICE[reason]))
+    arrived = f"The message came in on {rfc5322(job.created)}; attempts made: {job.attempts + 1}."
+    yield from ("", *_wrapped(arrived))
+
+
+def _causes(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        yield from ("", *_wrapped(f"<{outcome.recipient}>"))
+        said = f"{outcome.host} answered: " if outcome.remote and outcome.host else ""
+        yield from _wrapped(said + (str(outcome.reply) if said else outcome.reply.text), "    ")
+
+
+# What ruled the hosts out is told where the policy or our own floor kept the mail back
+def _seen(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[str]:
+    if not any(one.reason in (Reason.POLICY, Reason.TLS_FLOOR) for one in outcomes):
+        return
+    refused = [one for one in findings if one.failure and one.action is Action.REFUSED]
+    if refused:
+        yield from ("", "What was seen at the last attempt:")
+    for finding in refused[:_FINDINGS]:
+        yield from _wrapped(_sentence(finding), "    ")
+
+
+def _sentence(finding: Finding) -> str:
+    where = f"{finding.domain}, host {finding.mx}" if finding.mx else finding.domain
+    what = f"{where}: {finding.failure}: {finding.detail}"
+    if finding.policy is None:
+        return what
+    return f"{what} (MTA-STS policy: mode {finding.policy.mode}, id {finding.policy.id})"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return textwrap.wrap(shown, _WIDTH, initial_indent=indent, subsequent_indent=indent)
