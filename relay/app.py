@@ -20,6 +20,7 @@ from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.route import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
+from relay.errors import ConfigError
 from relay.evidence import Finding
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
@@ -156,6 +157,8 @@ async def serve(settings: Settings, journal: Journal, announce: Callable[[str], 
 
     Raises RelayError where the storage or an address cannot be had.
     """
+    if settings.server.workers != 1:
+        raise ConfigError(["server.workers: must be 1, more are not supported yet"])
     relay = Relay(settings, journal)
     listeners = Listeners(_listen_settings(settings), relay.hooks)
     stop = asyncio.Event()

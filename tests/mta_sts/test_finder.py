@@ -1,0 +1,271 @@
+"""Policies found over real DNS and real HTTPS, kept in a real database."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from relay.address import Domain
+from relay.clock import SystemClock
+from relay.db.policies import PolicyTable
+from relay.lab.policy_host import Site
+from relay.lab.world import World
+from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
+from relay.mta_sts.finder import PolicyFinder
+from relay.resolver import DnsResolver
+
+D = Domain("d.test")
+GOOD = "version: STSv1\nmode: enforce\nmx: mx.d.test\nmax_age: 864000\n"
+
+
+class SetClock:
+    """The present, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return SystemClock().now() + self.ahead
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[PolicyTable]:
+    table = PolicyTable(tmp_path / "policies.db")
+    yield table
+    table.close()
+
+
+def finder_in(
+    world: World, table: PolicyTable, clock: SetClock, settings: FetchSettings | None = None
+) -> PolicyFinder:
+    resolver = DnsResolver([world.dns.address], 2.0, clock)
+    settings = settings or FetchSettings(
+        5.0, world.https_port, [ip_network("127.0.0.0/8")], world.ca_file
+    )
+    return PolicyFinder(resolver, table, PolicyFetcher(resolver, settings).fetch, clock)
+
+
+@pytest.fixture
+def finder(world: World, table: PolicyTable, clock: SetClock) -> PolicyFinder:
+    return finder_in(world, table, clock)
+
+
+async def test_found_then_renewed_without_a_request(finder: PolicyFinder, world: World) -> None:
+    site = world.policy_host(D, GOOD)
+    first, second = await finder.find(D), await finder.find(D)
+    assert (first.result.status, second.result.status) == ("found", "renewed")
+    assert first.policy == second.policy
+    assert first.policy.mode == "enforce"
+    (request,) = site.requests
+    assert (request.method, request.path) == ("GET", "/.well-known/mta-sts.txt")
+    assert (request.host, request.sni) == ("mta-sts.d.test", "mta-sts.d.test")
+
+
+async def test_sts_72_many_at_once_make_one_request(finder: PolicyFinder, world: World) -> None:
+    site = world.policy_host(D, GOOD)
+    found = await asyncio.gather(*(finder.find(D) for _ in range(100)))
+    assert {one.result.status for one in found} == {"found"}
+    assert len(site.requests) == 1
+    assert world.dns.queries.count(("_mta-sts.d.test", "TXT")) == 1
+
+
+async def test_sts_13_parents_are_never_asked(finder: PolicyFinder, world: World) -> None:
+    world.policy_host("b.test", GOOD)
+    found = await finder.find(Domain("a.b.test"))
+    assert found.result.as_dict() == {
+        "policy": {"id": False, "mode": "none"},
+        "status": "not_found",
+    }
+    assert ("_mta-sts.b.test", "TXT") not in world.dns.queries
+
+
+def answer(site: Site, status: int, **headers: str) -> None:
+    site.status = status
+    site.headers = {"Content-Type": "text/plain", **headers}
+
+
+@pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 308, 404, 503])
+async def test_sts_45_and_46_only_200_counts(
+    finder: PolicyFinder, world: World, status: int
+) -> None:
+    site = world.policy_host(D, GOOD)
+    trap = world.policy_host("trap.test", GOOD)
+    answer(site, status, Location="https://mta-sts.trap.test/.well-known/mta-sts.txt")
+    found = await finder.find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == f"http_status_{status}"
+    assert found.result.status == "errored"
+    assert not trap.requests
+    (finding,) = found.findings
+    assert (finding.action, finding.failure) == ("noted", "sts-policy-fetch-error")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code", "failure"),
+    [
+        (GOOD, {"Content-Type": "text/html"}, "invalid_content_type", "sts-policy-fetch-error"),
+        (GOOD, {}, "invalid_content_type", "sts-policy-fetch-error"),
+        ("version: STSv1\n", None, "invalid_sts_mode", "sts-policy-invalid"),
+        ("", None, "invalid_sts_version", "sts-policy-invalid"),
+        (GOOD + "x" * 65536, None, "policy_too_large", "sts-policy-fetch-error"),
+    ],
+)
+async def test_what_is_no_policy(
+    finder: PolicyFinder,
+    world: World,
+    body: str,
+    headers: dict[str, str] | None,
+    code: str,
+    failure: str,
+) -> None:
+    site = world.policy_host(D, body)
+    if headers is not None:
+        site.headers = headers
+    found = await finder.find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == code
+    assert [one.failure for one in found.findings] == [failure]
+
+
+@pytest.mark.parametrize("fault", ["expired", "wrong name", "self-signed", "no SAN"])
+async def test_sts_42_the_certificate_must_be_the_policy_hosts(
+    finder: PolicyFinder, world: World, fault: str
+) -> None:
+    name, issue = "mta-sts.d.test", world.ca.issue
+    certificate = {
+        "expired": lambda: issue([name], expired=True),
+        "wrong name": lambda: issue(["mta-sts.prov.test"]),
+        "self-signed": lambda: issue([name], self_signed=True),
+        "no SAN": lambda: issue([], common_name=name),
+    }[fault]()
+    world.policy_host(D, GOOD, certificate=certificate)
+    found = await finder.find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == "webpki_invalid"
+    assert [one.failure for one in found.findings] == ["sts-webpki-invalid"]
+
+
+async def test_sts_49_the_whole_transfer_has_a_deadline(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD).hang = "body"
+    settings = FetchSettings(0.3, world.https_port, [ip_network("127.0.0.0/8")], world.ca_file)
+    found = await finder_in(world, table, clock, settings).find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == "HTTP_SOCKET_TIMEOUT"
+
+
+async def test_sts_55_internal_addresses_are_refused(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD)
+    settings = FetchSettings(5.0, world.https_port, [], world.ca_file)
+    found = await finder_in(world, table, clock, settings).find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == "unsafe_address"
+    assert not site.requests
+
+
+@pytest.mark.parametrize(("fault", "code"), [("NXDOMAIN", "ENOTFOUND"), ("SERVFAIL", "dns_error")])
+async def test_the_policy_host_must_be_found(
+    finder: PolicyFinder, world: World, fault: str, code: str
+) -> None:
+    world.policy_host(D, GOOD)
+    for kind in ("A", "AAAA"):
+        world.dns.fail("mta-sts.d.test", kind, fault)  # type: ignore[arg-type]
+    found = await finder.find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == code
+
+
+async def test_sts_51_a_failure_is_remembered_and_a_new_id_overrides_it(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD, id="1")
+    answer(site, 503)
+    first = await finder_in(world, table, clock).find(D)
+    # another process on the same storage: no memory of its own
+    again = await finder_in(world, table, clock).find(D)
+    assert again.result.as_dict() == first.result.as_dict()
+    assert again.findings == ()
+    assert len(site.requests) == 1
+    answer(site, 200)
+    world.policy_host(D, GOOD, id="2")
+    assert (await finder_in(world, table, clock).find(D)).result.status == "found"
+
+
+@pytest.mark.parametrize(
+    "trouble", ["gone", "SERVFAIL", "two records", "404", "garbage", "expired"]
+)
+async def test_sts_62_a_live_policy_outlives_any_trouble(
+    world: World, table: PolicyTable, clock: SetClock, trouble: str
+) -> None:
+    site = world.policy_host(D, GOOD, id="1")
+    before = (await finder_in(world, table, clock).find(D)).policy
+    kept = table.load(D)
+    _make(world, site, trouble)
+    clock.ahead = 3600
+    found = await finder_in(world, table, clock).find(D)
+    assert found.result.status == "errored"
+    assert found.policy.error is not None
+    assert replace(found.policy, error=None) == before
+    after = table.load(D)
+    assert kept is not None
+    assert after is not None
+    assert replace(after, failure=None) == kept
+
+
+def _make(world: World, site: Site, trouble: str) -> None:
+    name = "_mta-sts.d.test"
+    match trouble:
+        case "gone":
+            world.dns.remove(name, "TXT")
+        case "SERVFAIL":
+            world.dns.fail(name, "TXT", "SERVFAIL")
+        case "two records":
+            world.dns.replace(name, "TXT", "v=STSv1; id=1;", "v=STSv1; id=2;")
+        case "404":
+            world.policy_host(D, GOOD, id="2")
+            site.status = 404
+        case "garbage":
+            world.policy_host(D, "\x00\xff", id="2")
+        case "expired":
+            bad = world.ca.issue(["mta-sts.d.test"], expired=True)
+            world.policy_host(D, GOOD, id="2", certificate=bad)
+
+
+async def test_sts_70_and_60_the_cache_survives_and_ends(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD)
+    await finder_in(world, table, clock).find(D)
+    world.dns.fail("_mta-sts.d.test", "TXT", "TIMEOUT")
+    clock.ahead = 864000 - 100
+    assert (await finder_in(world, table, clock).find(D)).policy.mode == "enforce"
+    clock.ahead = 864000 + 1
+    assert (await finder_in(world, table, clock).find(D)).policy.mode == "none"
+
+
+async def test_sts_75_a_new_policy_replaces_a_stricter_one(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD, id="1")
+    await finder_in(world, table, clock).find(D)
+    world.policy_host(D, GOOD.replace("enforce", "testing"), id="2")
+    found = await finder_in(world, table, clock).find(D)
+    assert (found.policy.id, found.policy.mode) == ("2", "testing")
+
+
+async def test_refresh_fetches_whatever_the_cache_says(finder: PolicyFinder, world: World) -> None:
+    site = world.policy_host(D, GOOD)
+    await finder.find(D)
+    assert (await finder.find(D, refresh=True)).result.status == "found"
+    assert len(site.requests) == 2
