@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
@@ -162,6 +162,13 @@ class DnsResolver:
         ttl = min(float(answer.chaining_result.minimum_ttl), _LONGEST)
         canonical = _text(answer.canonical_name)
         return Answer(DnsStatus.FOUND, records(answer.rrset), canonical, "", now + ttl)
+
+
+def adopt(resolver: object, timeout: float, clock: Clock) -> Resolver:
+    """What a program hands in as its resolver: ours, dnspython's own, or None for the system's."""
+    if isinstance(resolver, dns.asyncresolver.Resolver):
+        return DnsResolver(None, timeout, clock, stub=resolver)
+    return cast(Resolver, resolver) if resolver else DnsResolver(None, timeout, clock)
 
 
 def _stub(nameservers: Sequence[tuple[str, int]] | None) -> dns.asyncresolver.Resolver:

@@ -20,7 +20,7 @@ from relay.mta_sts.freshness import (
     result_of,
 )
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult, parse_policy
-from relay.resolver import DnsResolver, Resolver
+from relay.resolver import adopt
 
 _DNS_TIMEOUT = 5.0
 _FETCH_TIMEOUT = 60.0
@@ -30,21 +30,22 @@ async def get_policy(
     domain: str,
     known_policy: Policy | None = None,
     *,
-    resolver: Resolver | None = None,
+    resolver: object = None,
     client: httpx.AsyncClient | None = None,
 ) -> PolicyResult:
     """The policy of a domain, given what an earlier result said of it.
 
     Keep `result.policy` and hand it in again: it carries id, expiry and, after a failure, the error
-    and when to try again. Without `resolver` the system's resolv.conf is used; with `client` policy
+    and when to try again. `resolver` is one of ours or a
+    dns.asyncresolver.Resolver, None the system's resolv.conf; with `client` policy
     hosts are resolved and verified by it. Raises AddressError for a text that is no domain, nothing
     else.
     """
     name = parse_domain(domain)
     clock = SystemClock()
-    resolver = resolver or DnsResolver(None, _DNS_TIMEOUT, clock)
+    ours = adopt(resolver, _DNS_TIMEOUT, clock)
     cached = _cached(name, known_policy)
-    discovery = await discover(resolver, name)
+    discovery = await discover(ours, name)
     now = clock.now()
     decision = decide(cached, discovery, now)
     if decision.step is not Step.FETCH or discovery.id is None:
@@ -53,7 +54,7 @@ async def get_policy(
         if client:
             body = await fetch_with(client, name, _FETCH_TIMEOUT)
         else:
-            body = await PolicyFetcher(resolver, FetchSettings()).fetch(name)
+            body = await PolicyFetcher(ours, FetchSettings()).fetch(name)
         policy = parse_policy(body)
     except MtaStsError as error:
         return _failed(cached, error, discovery.id, clock.now())
