@@ -1,301 +1,196 @@
 """The control flow of one attempt (RFC 8461 §5, RFC 5321 §5.1) as pure state. Does no I/O.
 
-Hosts are walked in the order of their MX records; each host's addresses in turn; at an address the
-levels of the ladder from the top. What each hop came to is fed back; the end is a DeliveryResult.
+Hosts are walked in the order given, each host's addresses in turn until one answers, at that
+address the levels of the ladder from the top. The walk is a generator: it yields hops and is sent
+what each of them came to.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from relay.delivery.tls import Ladder, Level
+from relay.delivery import blame
+from relay.delivery.blame import Blame
+from relay.delivery.hop import (
+    Declined,
+    Exchange,
+    Flaw,
+    Hop,
+    HopReport,
+    Host,
+    Unprotected,
+    Unreachable,
+)
+from relay.delivery.tls import Ladder, reason_for, rungs_below
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
-from relay.outcome import DeliveryResult, Outcome, Reason, Status
-from relay.reply import Reply, Severity
+from relay.outcome import DeliveryResult, Outcome, Reason
+from relay.reply import Severity
 
-# RFC 8461 has no codes of its own; these say best what the other side must repair
-_STATUS = {Failure.MX_MISMATCH: "4.7.1", Failure.STARTTLS_NOT_SUPPORTED: "4.7.4"}
-_CERTIFICATE_STATUS = "4.7.5"
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """An MX host: the record's `name`, its addresses, whether the policy lists it.
-
-    Without addresses `trouble` says why; it is then passed over as unreachable.
-    """
-
-    name: str
-    addresses: tuple[str, ...] = ()
-    trouble: str = ""
-    listed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """The next thing to try: these recipients, at this address of this host, at this level."""
-
-    host: str
-    address: str
-    level: Level
-    has_lower_rung: bool
-    recipients: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Why a host did not come up to a TLS level; `detail` is one sentence for a person."""
-
-    failure: Failure
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class HopReport:
-    """What a hop came to.
-
-    `connected` False: no connection, `lost` says why. `flaw`: the level could not be reached and no
-    mail command was given. `refusal`: the host would take nothing from us (`remote` False: we saw
-    ourselves that it cannot take this message). `replies`: the last word on each recipient asked
-    for. `lost`: the connection broke; `in_doubt`: after the message was out whole, so that the host
-    may have it. `tls` tells the protection for the log.
-    """
-
-    connected: bool = True
-    flaw: Flaw | None = None
-    refusal: Reply | None = None
-    remote: bool = True
-    replies: Mapping[str, Reply] = field(default_factory=dict)
-    lost: str = ""
-    in_doubt: bool = False
-    tls: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Blame:
-    """Why a host was left without having served everyone."""
-
-    reason: Reason
-    reply: Reply
-    host: str
-    address: str | None = None
-    remote: bool = False
+_Walk = Generator[Hop, HopReport, None]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What decides an attempt besides the hosts: whose policy, its mode, the levels, the time."""
+    """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels."""
 
     domain: str
     mode: str
     snapshot: PolicySnapshot | None
     ladder: Ladder
-    now: float
 
 
 class Attempt:
     """One attempt to deliver to the recipients of one domain: next_hop, feed, final."""
 
-    def __init__(self, terms: Terms, hosts: Sequence[Host], recipients: Sequence[str]) -> None:
-        """Begin at the first host; `hosts` are in the order to be tried."""
+    def __init__(
+        self, terms: Terms, hosts: Sequence[Host], recipients: Sequence[str], now: float
+    ) -> None:
+        """Begin before the first of `hosts`, at least one, in the order to be tried.
+
+        `now` is in seconds since 1970, here as in `feed`; findings carry it.
+        """
         self._terms = terms
-        self._hosts = list(hosts)
-        self._pending = list(recipients)
-        self._served: list[Outcome] = []
-        self._answers: dict[str, Blame] = {}
-        self._blames: list[Blame] = []
-        self._findings: list[Finding] = []
-        self._flaws: dict[Failure, Flaw] = {}
-        self._address = 0
-        self._rung = 0
-        self._mismatch_noted = False
+        self._recipients = tuple(recipients)
+        self._now = now
+        self._pending = dict.fromkeys(recipients)
+        self._outcomes: dict[str, Outcome] = {}
+        self._blames: dict[str, list[Blame]] = {one: [] for one in recipients}
+        self._findings: dict[tuple[str, Failure], Finding] = {}
+        self._walk = self._over(hosts)
+        self._hop = next(self._walk, None)
 
     def next_hop(self) -> Hop | None:
         """The next hop; None when everyone is served or nothing is left to try."""
-        while self._pending and self._hosts:
-            host = self._hosts[0]
-            if not host.listed and self._terms.mode == "enforce":
-                self._refuse_unlisted(host)
-            elif not host.addresses:
-                self._leave(_unreachable(host.name, None, host.trouble))
-            else:
-                return self._hop(host)
-        return None
+        return self._hop
 
-    def feed(self, report: HopReport) -> None:
-        """Take in what the last hop came to."""
-        hop = self._hop(self._hosts[0])
-        if not report.connected:
-            self._next_address(_unreachable(hop.host, hop.address, report.lost))
-            return
-        self._note_mismatch()
-        if report.flaw:
-            self._descend(hop, report.flaw)
-        elif report.refusal:
-            self._leave(
-                Blame(Reason.ANSWERED, report.refusal, hop.host, hop.address, report.remote)
-            )
-        else:
-            self._take_replies(hop, report)
+    def feed(self, report: HopReport, now: float) -> None:
+        """Take in what the hop came to."""
+        self._now = now
+        try:
+            self._hop = self._walk.send(report)
+        except StopIteration:
+            self._hop = None
 
     def final(self) -> DeliveryResult:
         """The outcome of every recipient, and all findings."""
-        rest = [self._unserved(recipient) for recipient in self._pending]
-        return DeliveryResult((*self._served, *rest), tuple(self._findings))
+        outcomes = [self._outcomes.get(one) or self._unserved(one) for one in self._recipients]
+        return DeliveryResult(tuple(outcomes), tuple(self._findings.values()))
 
-    def _hop(self, host: Host) -> Hop:
-        ladder = self._terms.ladder
-        return Hop(
-            host=host.name,
-            address=host.addresses[self._address],
-            level=ladder[self._rung],
-            has_lower_rung=self._rung + 1 < len(ladder),
-            recipients=tuple(self._pending),
-        )
+    def _over(self, hosts: Iterable[Host]) -> _Walk:
+        for host in hosts:
+            # RFC 8461 §5.1: an unlisted host is passed over as though unreachable
+            if not host.listed and self._terms.mode == "enforce":
+                self._hold(host, self._mismatch(host))
+            elif host.trouble:
+                self._charge(host.trouble)
+            else:
+                yield from self._visit(host)
+            if not self._pending:
+                return
 
-    # RFC 8461 §5.1: an unlisted host is treated as temporarily unreachable, the next one tried
-    def _refuse_unlisted(self, host: Host) -> None:
-        flaw = Flaw(Failure.MX_MISMATCH, self._mismatch_detail(host))
-        self._note(host, flaw, Action.REFUSED)
-        self._leave(self._blame_for(host.name, None, flaw))
+    # RFC 5321 §5.1: each address in turn; the first that answers speaks for the host
+    def _visit(self, host: Host) -> _Walk:
+        for address in host.addresses:
+            report = yield from self._descend(host, address)
+            if not isinstance(report, Unreachable):
+                return
+            unreached = blame.unreachable(host.name, address, report.why)
+        self._charge(unreached)
 
-    # RFC 8461 §5: in testing mode the host gets the mail as though it were listed
-    def _note_mismatch(self) -> None:
-        host = self._hosts[0]
-        if not host.listed and not self._mismatch_noted:
-            self._mismatch_noted = True
-            flaw = Flaw(Failure.MX_MISMATCH, self._mismatch_detail(host))
-            self._note(host, flaw, Action.DELIVERED)
-
-    def _descend(self, hop: Hop, flaw: Flaw) -> None:
-        self._flaws.setdefault(flaw.failure, flaw)
-        lower = self._helpful_rung(flaw)
-        if lower is None:
-            self._next_address(self._blame_for(hop.host, hop.address, flaw))
-        else:
-            self._rung = lower
-
-    # Without STARTTLS only a connection in the clear is left
-    def _helpful_rung(self, flaw: Flaw) -> int | None:
-        no_tls = flaw.failure is Failure.STARTTLS_NOT_SUPPORTED
-        for rung in range(self._rung + 1, len(self._terms.ladder)):
-            if self._terms.ladder[rung] is Level.CLEAR or not no_tls:
-                return rung
-        return None
+    def _descend(self, host: Host, address: str) -> Generator[Hop, HopReport, HopReport]:
+        rungs = self._terms.ladder
+        while True:
+            hop = Hop(host.name, address, rungs[0], rungs[-1], tuple(self._pending))
+            report = yield hop
+            self._note_mismatch(host, report)
+            match report:
+                case Unprotected(flaw):
+                    rungs = rungs_below(rungs, hop.level, flaw.failure)
+                    if not rungs:
+                        self._hold(host, flaw, address)
+                        return report
+                    self._note(host, flaw, Action.DELIVERED, address)
+                case Exchange():
+                    self._take(hop, report)
+                    if not report.asks_for_more:
+                        return report
+                case Declined(reply, remote, tls):
+                    self._charge(Blame(Reason.ANSWERED, reply, host.name, address, remote, tls))
+                    return report
+                case Unreachable():
+                    return report
 
     # RFC 5321 §4.2.1, §3.3: each recipient's reply counts for itself
-    def _take_replies(self, hop: Hop, report: HopReport) -> None:
-        for recipient, reply in report.replies.items():
-            if reply.severity is Severity.TRANSIENT:
-                answer = Blame(Reason.ANSWERED, reply, hop.host, hop.address, remote=True)
-                self._answers[recipient] = answer
-                continue
-            self._pending.remove(recipient)
-            delivered = reply.severity is Severity.SUCCESS
-            self._served.append(
-                Outcome(
-                    recipient,
-                    Status.DELIVERED if delivered else Status.FAILED,
-                    reply,
-                    None if delivered else Reason.ANSWERED,
-                    remote=True,
-                    host=hop.host,
-                    address=hop.address,
-                    tls=report.tls,
-                )
-            )
-        self._leave(_lost(hop, report.lost) if report.lost else self._last_answer(hop))
+    def _take(self, hop: Hop, report: Exchange) -> None:
+        for recipient in hop.recipients:
+            reply = report.replies.get(recipient)
+            if reply is None:
+                why = report.lost or "no answer about a recipient"
+                cause = blame.lost(hop.host, hop.address, why, report.tls)
+            else:
+                told = (reply, hop.host, hop.address, True, report.tls)
+                cause = Blame(Reason.ANSWERED, *told)
+            self._blames[recipient].append(cause)
+            if reply and reply.severity is not Severity.TRANSIENT:
+                self._settle(recipient, cause)
         if report.in_doubt:
-            self._hosts.clear()  # another host now might be a second copy
+            # the host may have the message: to offer it to another now may make a second copy
+            self._pending.clear()
 
-    def _last_answer(self, hop: Hop) -> Blame:
-        answers = [self._answers[one] for one in self._pending if one in self._answers]
-        silent = Reply(451, "4.4.2", f"{hop.host} gave no answer")
-        return answers[-1] if answers else Blame(Reason.UNREACHABLE, silent, hop.host, hop.address)
-
-    def _next_address(self, blame: Blame) -> None:
-        self._rung = 0
-        self._address += 1
-        if self._address >= len(self._hosts[0].addresses):
-            self._leave(blame)
-
-    def _leave(self, blame: Blame) -> None:
-        host = self._hosts.pop(0)
-        tls_kept_it = blame.reason in (Reason.POLICY, Reason.TLS_FLOOR)
-        for flaw in self._flaws.values():
-            self._note(host, flaw, Action.REFUSED if tls_kept_it else Action.DELIVERED)
-        self._flaws.clear()
-        self._blames.append(blame)
-        self._address = self._rung = 0
-        self._mismatch_noted = False
-
-    # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them
-    def _note(self, host: Host, flaw: Flaw, action: Action) -> None:
-        if self._terms.mode not in ("enforce", "testing"):
-            return
-        floor = self._floor_clause() if action is Action.REFUSED else ""
-        self._findings.append(
-            Finding(
-                time=self._terms.now,
-                domain=self._terms.domain,
-                policy=self._terms.snapshot,
-                failure=flaw.failure,
-                detail=flaw.detail + floor,
-                action=action,
-                mx=host.name,
-                addresses=host.addresses,
-                recipients=len(self._pending) + len(self._served),
-            )
-        )
-
-    def _floor_clause(self) -> str:
-        if self._terms.mode == "enforce":
-            return ""
-        return "; the local floor tls.testing, not the policy, keeps the mail back"
-
-    def _mismatch_detail(self, host: Host) -> str:
-        listed = ", ".join(self._terms.snapshot.mx if self._terms.snapshot else ()) or "no host"
-        return f"{host.name} is not in the policy of {self._terms.domain}, which lists {listed}"
-
-    # RFC 8461 §5: failures of the policy are transient, whatever the mode
-    def _blame_for(self, host: str, address: str | None, flaw: Flaw) -> Blame:
-        status = _STATUS.get(flaw.failure, _CERTIFICATE_STATUS)
-        if self._terms.mode == "enforce":
-            why = f"the MTA-STS policy of {self._terms.domain} (mode enforce) rules this host out"
-            reason = Reason.POLICY
-        else:
-            name = "testing" if self._terms.mode == "testing" else "no_policy"
-            why = f"the local floor tls.{name} rules this host out"
-            reason = Reason.TLS_FLOOR
-        return Blame(reason, Reply(451, status, f"{flaw.detail}; {why}"), host, address)
+    def _settle(self, recipient: str, answer: Blame) -> None:
+        del self._pending[recipient]
+        self._outcomes[recipient] = blame.outcome_of(recipient, answer)
 
     def _unserved(self, recipient: str) -> Outcome:
-        blame = self._answers.get(recipient) or self._main_blame()
-        # RFC 5321 §4.2.1: a refusal of everything is about the host; final only where all agree
-        agreed = recipient not in self._answers and all(
-            one.reply.severity is Severity.PERMANENT for one in self._blames
+        return blame.outcome_of(recipient, blame.main_blame(self._blames[recipient]))
+
+    def _charge(self, cause: Blame) -> None:
+        for recipient in self._pending:
+            self._blames[recipient].append(cause)
+
+    # RFC 8461 §5: policy or floor keep the mail from this host
+    def _hold(self, host: Host, flaw: Flaw, *addresses: str) -> None:
+        reason = reason_for(self._terms.mode)
+        text = f"{flaw.detail}; {self._bar()}"
+        held = replace(flaw, detail=text) if reason is Reason.TLS_FLOOR else flaw
+        self._note(host, held, Action.REFUSED, *addresses)
+        cause = blame.unprotected(reason, flaw.failure, text, host.name)
+        self._charge(replace(cause, address=addresses[0] if addresses else None))
+
+    def _bar(self) -> str:
+        domain, mode = self._terms.domain, self._terms.mode
+        if mode == "enforce":
+            return f"the MTA-STS policy of {domain} (mode enforce) rules this host out"
+        if mode == "testing":
+            # Not the policy: a domain in testing mode would have had the mail delivered
+            return f"our own least TLS level (tls.testing) keeps the mail of {domain} back"
+        return f"our own least TLS level (tls.no_policy) keeps the mail of {domain} back"
+
+    # RFC 8461 §5: testing mode delivers to an unlisted host all the same; the contact is recorded
+    def _note_mismatch(self, host: Host, report: HopReport) -> None:
+        if not host.listed and not isinstance(report, Unreachable):
+            self._note(host, self._mismatch(host), Action.DELIVERED)
+
+    def _mismatch(self, host: Host) -> Flaw:
+        listed = ", ".join(self._terms.snapshot.mx) if self._terms.snapshot else "no host"
+        detail = f"{host.name} is not in the policy of {self._terms.domain}, which lists {listed}"
+        return Flaw(Failure.MX_MISMATCH, detail)
+
+    # Once for each host and failure; what kept the mail from the host outweighs what did not
+    def _note(self, host: Host, flaw: Flaw, action: Action, *addresses: str) -> None:
+        # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them
+        if self._terms.mode not in ("enforce", "testing"):
+            return
+        key = (host.name, flaw.failure)
+        if key in self._findings and action is not Action.REFUSED:
+            return
+        self._findings[key] = Finding(
+            time=self._now,
+            domain=self._terms.domain,
+            policy=self._terms.snapshot,
+            failure=flaw.failure,
+            detail=flaw.detail,
+            action=action,
+            mx=host.name,
+            addresses=addresses or host.addresses,
+            recipients=len(self._recipients),
         )
-        return Outcome(
-            recipient,
-            Status.FAILED if agreed else Status.DEFERRED,
-            blame.reply,
-            blame.reason,
-            blame.remote,
-            blame.host,
-            blame.address,
-        )
-
-    def _main_blame(self) -> Blame:
-        order = (Reason.POLICY, Reason.TLS_FLOOR, Reason.ANSWERED, Reason.UNREACHABLE)
-        transient = [one for one in self._blames if one.reply.severity is Severity.TRANSIENT]
-        return min(transient or self._blames, key=lambda blame: order.index(blame.reason))
-
-
-def _unreachable(host: str, address: str | None, why: str) -> Blame:
-    where = f"{host} [{address}]" if address else host
-    reply = Reply(451, "4.4.1", f"{where} cannot be reached: {why}")
-    return Blame(Reason.UNREACHABLE, reply, host, address)
-
-
-def _lost(hop: Hop, why: str) -> Blame:
-    reply = Reply(451, "4.4.2", f"the connection to {hop.host} [{hop.address}] was lost: {why}")
-    return Blame(Reason.UNREACHABLE, reply, hop.host, hop.address)

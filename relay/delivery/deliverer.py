@@ -1,37 +1,28 @@
 """One attempt to deliver a message to a domain: plan, act, result. Knows no queue."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from relay.address import Domain, Network, destination_address
 from relay.clock import Clock
-from relay.delivery.attempt import Attempt, Flaw, Hop, HopReport, Host, Terms
+from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.blame import Blame, outcome_of
+from relay.delivery.contexts import TlsContexts
+from relay.delivery.hop import Exchange, Hop, HopReport, Unprotected
+from relay.delivery.memory import FlawMemory
 from relay.delivery.pool import Pool, SessionKey
-from relay.delivery.route import NoRoute, OwnAddresses, Route, Router
-from relay.delivery.session import (
-    HopError,
-    Session,
-    Timeouts,
-    TlsContexts,
-    open_session,
-    to_wire,
-)
-from relay.delivery.tls import Floors, Level, ladder_for
+from relay.delivery.route import OwnAddresses, Route, Router
+from relay.delivery.session import Caller, Content, Session, Timeouts, content_of
+from relay.delivery.tls import Floors, ladder_for
 from relay.envelope import Envelope
-from relay.evidence import PolicySnapshot
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
-from relay.mta_sts.policy import Policy
-from relay.outcome import DeliveryResult, Outcome, Status
-from relay.reply import Severity
+from relay.outcome import DeliveryResult
 from relay.resolver import Resolver
-
-_FLAW_MEMORY = 60.0  # seconds a failed level is not tried again where a lower one will do
-_FLAW_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +43,28 @@ class DeliverySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """The policy side of the plan: the mode that holds, the policy, its snapshot for findings."""
-
-    mode: str = "none"
-    policy: Policy | None = None
-    snapshot: PolicySnapshot | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """A message ready for the wire; `size` is before dot-stuffing."""
-
-    wire: bytes
-    size: int
-
-
 class Deliverer:
-    """Delivers; keeps connections and TLS contexts for the next time."""
+    """Delivers; keeps connections, TLS contexts and what hosts lately failed by for next time."""
 
     def __init__(
         self,
         settings: DeliverySettings,
         resolver: Resolver,
-        find_policy: Callable[[Domain], Awaitable[Found]],
+        find_policy: Callable[[Domain], Coroutine[Any, Any, Found]],
         clock: Clock,
         dice: Random,
     ) -> None:
-        """`find_policy` gives the policy of a domain with what was found amiss."""
+        """`find_policy` gives the policy of a domain with what was found amiss.
+
+        Raises OSError where `ca_file` cannot be used.
+        """
         self._settings = settings
         self._find_policy = find_policy
         self._clock = clock
-        self._contexts = TlsContexts(settings.ca_file)
-        self._pool = Pool(settings.idle_timeout, settings.connections_per_host)
-        self._flaws: dict[tuple[str, str, Level], tuple[float, Flaw]] = {}
+        contexts = TlsContexts(settings.ca_file)
+        self._caller = Caller(settings.hostname, settings.port, contexts, settings.timeouts)
+        self._pool = Pool(self._new_session, settings.idle_timeout, settings.connections_per_host)
+        self._memory = FlawMemory()
         self._router = Router(
             resolver,
             own=settings.own,
@@ -98,121 +76,70 @@ class Deliverer:
     async def deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
         """Try every host once. `domain` is a Domain or an address literal, the one of all the
         envelope's recipients; `body` is not dot-stuffed. Every recipient gets an outcome."""
-        if destination_address(domain):
-            # RFC 8461 §3.4: an address literal has no policy
-            route, found = await self._router.find_route(domain), None
-        else:
-            route, found = await self._plan(domain)
-        if isinstance(route, NoRoute):
-            return _unrouted(route, envelope, found)
-        judgement = _judge(found)
-        attempt = self._attempt(domain, route, judgement, envelope)
-        content = _Content(to_wire(body), len(body))
-        while hop := attempt.next_hop():
-            attempt.feed(await self._visit(hop, judgement.mode, envelope, content))
+        route, found = await self._plan(domain)
+        findings = found.findings if found else ()
+        if isinstance(route, Blame):
+            outcomes = [outcome_of(one, route) for one in envelope.recipients]
+            return DeliveryResult(tuple(outcomes), findings)
+        attempt = self._attempt(domain, route, found, envelope)
+        await self._act(attempt, found.policy.mode if found else "none", envelope, body)
         result = attempt.final()
-        return replace(result, findings=(*(found.findings if found else ()), *result.findings))
+        return replace(result, findings=(*findings, *result.findings))
 
     async def aclose(self) -> None:
-        """Say QUIT on every idle connection."""
+        """Say QUIT on every idle connection; deliveries must have ended."""
         await self._pool.aclose()
 
-    # Where the domain takes no mail the policy is not waited for (RFC 7505 §3)
-    async def _plan(self, domain: str) -> tuple[Route | NoRoute, Found | None]:
-        finding = asyncio.ensure_future(self._find_policy(Domain(domain)))
-        try:
-            route = await self._router.find_route(domain)
-            if isinstance(route, NoRoute) and route.reply.severity is Severity.PERMANENT:
-                return route, None
-            return route, await finding
-        finally:
-            if not finding.done():
-                finding.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await finding
+    # Policy and addresses at the same time, but nothing for a domain that takes no mail
+    # (RFC 7505 §3)
+    async def _plan(self, domain: str) -> tuple[Route | Blame, Found | None]:
+        if destination_address(domain):
+            # RFC 8461 §3: a policy is a domain's; an address literal has none
+            return self._router.reach(domain), None
+        records = await self._router.find_hosts(domain)
+        if isinstance(records, Blame):
+            return records, None
+        async with asyncio.TaskGroup() as both:
+            route = both.create_task(self._router.locate(domain, records))
+            found = both.create_task(self._find_policy(Domain(domain)))
+        return route.result(), found.result()
 
     def _attempt(
-        self, domain: str, route: Route, judgement: _Judgement, envelope: Envelope
+        self, domain: str, route: Route, found: Found | None, envelope: Envelope
     ) -> Attempt:
-        terms = Terms(
-            domain=domain,
-            mode=judgement.mode,
-            snapshot=judgement.snapshot,
-            ladder=ladder_for(judgement.mode, self._settings.floors),
-            now=self._clock.now(),
-        )
-        hosts = [_judged(host, judgement.policy) for host in route.hosts]
-        return Attempt(terms, hosts, envelope.recipients)
+        policy = found.policy if found else None
+        mode = policy.mode if policy else "none"
+        snapshot = found.snapshot if found else None
+        terms = Terms(domain, mode, snapshot, ladder_for(mode, self._settings.floors))
+        # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
+        hosts = [replace(one, listed=validate_mx(one.name, policy).valid) for one in route.hosts]
+        return Attempt(terms, hosts, envelope.recipients, self._clock.now())
 
-    async def _visit(self, hop: Hop, mode: str, envelope: Envelope, content: _Content) -> HopReport:
-        if hop.has_lower_rung and (flaw := self._remembered(hop)):
-            return HopReport(flaw=flaw)
+    async def _act(self, attempt: Attempt, mode: str, envelope: Envelope, body: bytes) -> None:
+        content = content_of(body)
+        while hop := attempt.next_hop():
+            attempt.feed(await self._visit(hop, mode, envelope, content), self._clock.now())
+
+    async def _visit(self, hop: Hop, mode: str, envelope: Envelope, content: Content) -> HopReport:
+        if flaw := self._memory.recall(hop, self._clock.now()):
+            return Unprotected(flaw)
         key = SessionKey(hop.host, hop.address, self._settings.port, hop.level, mode)
-        async with self._pool.slot(key):
-            if session := self._pool.take(key):
-                report = await self._use(key, session, hop, envelope, content)
-                # a kept connection may have died meanwhile: a fresh one decides
-                if not (report.lost and not report.replies and not report.in_doubt):
-                    return report
-            try:
-                session = await open_session(
-                    hop,
-                    self._settings.port,
-                    self._settings.hostname,
-                    self._contexts,
-                    self._settings.timeouts,
-                )
-            except HopError as error:
-                self._keep_plain(error, key, hop)
-                return self._remember(hop, error.report)
-            return await self._use(key, session, hop, envelope, content)
-
-    async def _use(
-        self, key: SessionKey, session: Session, hop: Hop, envelope: Envelope, content: _Content
-    ) -> HopReport:
-        try:
-            report = await session.send(envelope, hop.recipients, content.wire, content.size)
-        except BaseException:  # cancelled amid a transaction: the dialogue has lost its place
-            session.close()
-            raise
-        self._pool.give(key, session)
+        async with self._pool.session(key, hop.least) as session:
+            kept = session.is_ready
+            report = await session.deliver(envelope, hop.recipients, content)
+        if kept and _is_silent(report):
+            # the kept connection had died unnoticed: a fresh one decides
+            async with self._pool.session(key, hop.least, fresh=True) as session:
+                report = await session.deliver(envelope, hop.recipients, content)
+        if isinstance(report, Unprotected):
+            self._memory.keep(hop, report.flaw, self._clock.now())
         return report
 
-    # A host without STARTTLS needs no second connection where the ladder goes down to clear text
-    def _keep_plain(self, error: HopError, key: SessionKey, hop: Hop) -> None:
-        if error.session and hop.has_lower_rung:
-            self._pool.give(replace(key, level=Level.CLEAR), error.session)
-        elif error.session:
-            error.session.close()
-
-    def _remember(self, hop: Hop, report: HopReport) -> HopReport:
-        if report.flaw and hop.has_lower_rung:
-            if len(self._flaws) >= _FLAW_LIMIT:
-                self._flaws.clear()
-            until = self._clock.now() + _FLAW_MEMORY
-            self._flaws[hop.host, hop.address, hop.level] = (until, report.flaw)
-        return report
-
-    def _remembered(self, hop: Hop) -> Flaw | None:
-        until, flaw = self._flaws.get((hop.host, hop.address, hop.level), (0.0, None))
-        ahead = until - self._clock.now()
-        # a clock set back must not make the memory longer
-        return flaw if 0 < ahead <= _FLAW_MEMORY else None
+    def _new_session(self, key: SessionKey) -> Session:
+        return Session(key.host, key.address, key.level, self._caller)
 
 
-def _judge(found: Found | None) -> _Judgement:
-    if found is None:
-        return _Judgement()
-    return _Judgement(found.policy.mode, found.policy, found.snapshot)
-
-
-# RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
-def _judged(host: Host, policy: Policy | None) -> Host:
-    return replace(host, listed=validate_mx(host.name, policy).valid)
-
-
-def _unrouted(route: NoRoute, envelope: Envelope, found: Found | None) -> DeliveryResult:
-    final = route.reply.severity is Severity.PERMANENT
-    status = Status.FAILED if final else Status.DEFERRED
-    outcomes = [Outcome(one, status, route.reply, route.reason) for one in envelope.recipients]
-    return DeliveryResult(tuple(outcomes), found.findings if found else ())
+def _is_silent(report: HopReport) -> bool:
+    if not isinstance(report, Exchange) or report.in_doubt:
+        return False
+    return bool(report.lost) and not report.replies

@@ -1,23 +1,21 @@
 """Connections kept for reuse; what two deliveries must share to share one (RFC 8461 §5)."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from relay.delivery.session import Session
 from relay.delivery.tls import Level
 
-_IDLE_LIMIT = 500  # idle connections in all; beyond it the one just done with is closed
+_IDLE_LIMIT = 200  # idle connections in all; beyond it the one idle longest is closed
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
     """Two deliveries share a connection only where all of this is the same.
 
-    With the mode in the key a connection opened for a testing domain never serves an enforce one.
+    With the mode in it a connection opened for a testing domain never serves an enforce one.
     """
 
     host: str
@@ -30,66 +28,90 @@ class SessionKey:
 class Pool:
     """Idle sessions by key, and at most `per_key` sessions of one key in use at a time."""
 
-    def __init__(self, idle_timeout: float, per_key: int) -> None:
-        """Close a session with QUIT when it was idle for `idle_timeout` seconds."""
+    def __init__(
+        self, new: Callable[[SessionKey], Session], idle_timeout: float, per_key: int
+    ) -> None:
+        """`new` makes a session; one idle for `idle_timeout` seconds is closed with QUIT."""
+        self._new = new
         self._idle_timeout = idle_timeout
         self._per_key = per_key
-        self._idle: defaultdict[SessionKey, list[Session]] = defaultdict(list)
-        self._timers: dict[Session, asyncio.TimerHandle] = {}
-        self._slots: dict[SessionKey, asyncio.Semaphore] = {}
-        self._users: defaultdict[SessionKey, int] = defaultdict(int)
+        self._idle: dict[SessionKey, list[Session]] = {}
+        # the same, in the order they went idle
+        self._parked: dict[Session, tuple[SessionKey, asyncio.TimerHandle]] = {}
+        self._slots: dict[SessionKey, tuple[asyncio.Semaphore, int]] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @asynccontextmanager
-    async def slot(self, key: SessionKey) -> AsyncIterator[None]:
-        """Leave to use one session of this key; waits while `per_key` are in use."""
-        self._users[key] += 1
-        semaphore = self._slots.setdefault(key, asyncio.Semaphore(self._per_key))
+    async def session(
+        self, key: SessionKey, least: Level, *, fresh: bool = False
+    ) -> AsyncIterator[Session]:
+        """A session to be used by the caller alone; waits, first come first served, for its turn.
+
+        Afterwards it is kept, if it is of use and at `least` or above (it may have stayed below the
+        key's level), else closed with QUIT. `fresh` asks for a new connection.
+        """
+        async with self._slot(key):
+            session = (None if fresh else self._take(key)) or self._new(key)
+            try:
+                yield session
+            except BaseException:  # amid a dialogue: nobody knows where it stands
+                session.abort()
+                raise
+            self._keep(replace(key, level=session.level), session, least)
+
+    async def aclose(self) -> None:
+        """Say QUIT on every idle connection and wait for the goodbyes; keep no more of them."""
+        self._closed = True
+        for session in list(self._parked):
+            self._dismiss(session)
+        await asyncio.gather(*self._goodbyes)
+
+    @asynccontextmanager
+    async def _slot(self, key: SessionKey) -> AsyncIterator[None]:
+        semaphore, users = self._slots.get(key, (asyncio.Semaphore(self._per_key), 0))
+        self._slots[key] = (semaphore, users + 1)
         try:
             async with semaphore:
                 yield
         finally:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key], self._slots[key]
+            _, users = self._slots.pop(key)
+            if users > 1:
+                self._slots[key] = (semaphore, users - 1)
 
-    def take(self, key: SessionKey) -> Session | None:
-        """An idle session that still stands, the one used last; None where there is none."""
-        idle = self._idle.get(key, [])
-        while idle:
-            session = idle.pop()
-            self._timers.pop(session).cancel()
-            if session.is_open:
+    # The one used last; those not needed for so many deliveries may run out of time
+    def _take(self, key: SessionKey) -> Session | None:
+        while idle := self._idle.get(key):
+            session = idle[-1]
+            self._unpark(session)
+            if session.is_ready:
                 return session
-        self._idle.pop(key, None)
+            self._part(session)
         return None
 
-    def give(self, key: SessionKey, session: Session) -> None:
-        """Keep a session for the next delivery, or let it go where it is closed or too many."""
-        if not session.is_open:
+    def _keep(self, key: SessionKey, session: Session, least: Level) -> None:
+        if not session.is_ready or session.level < least or self._closed:
+            self._part(session)
             return
-        if len(self._timers) >= _IDLE_LIMIT or self._idle_timeout <= 0:
-            self._part(session.quit())
-            return
-        self._idle[key].append(session)
         loop = asyncio.get_running_loop()
-        self._timers[session] = loop.call_later(self._idle_timeout, self._expire, key, session)
+        timer = loop.call_later(self._idle_timeout, self._dismiss, session)
+        self._parked[session] = (key, timer)
+        self._idle.setdefault(key, []).append(session)
+        if len(self._parked) > _IDLE_LIMIT:
+            self._dismiss(next(iter(self._parked)))
 
-    async def aclose(self) -> None:
-        """Say QUIT on every idle session and wait for the goodbyes."""
-        for key in list(self._idle):
-            while session := self.take(key):
-                self._part(session.quit())
-        await asyncio.gather(*self._goodbyes)
+    def _dismiss(self, session: Session) -> None:
+        self._unpark(session)
+        self._part(session)
 
-    def _expire(self, key: SessionKey, session: Session) -> None:
-        del self._timers[session]
+    def _unpark(self, session: Session) -> None:
+        key, timer = self._parked.pop(session)
+        timer.cancel()
         self._idle[key].remove(session)
         if not self._idle[key]:
             del self._idle[key]
-        self._part(session.quit())
 
-    def _part(self, goodbye: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(goodbye)
+    def _part(self, session: Session) -> None:
+        task = asyncio.get_running_loop().create_task(session.aclose())
         self._goodbyes.add(task)
         task.add_done_callback(self._goodbyes.discard)

@@ -1,27 +1,30 @@
-"""Which hosts take mail for a destination (RFC 5321 §5.1, RFC 7505). Knows no policy."""
+"""Which hosts take mail for a destination (RFC 5321 §5.1, RFC 7505). Knows no policy and no TLS."""
 
 import asyncio
-import errno
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 
 from relay.address import Network, destination_address, is_allowed
-from relay.delivery.attempt import Host
+from relay.delivery.blame import Blame
+from relay.delivery.hop import Host
 from relay.outcome import Reason
 from relay.reply import Reply
 from relay.resolver import Answer, DnsStatus, MxRecord, Resolver
 
 _HOST_LIMIT = 20
 _ADDRESS_LIMIT = 10
-_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - names of listeners, nothing is bound to them
 
 
 @dataclass(frozen=True, slots=True)
 class OwnAddresses:
-    """How to know ourselves in a list of MX hosts: our name, and what we listen on."""
+    """How the relay knows itself: its name, and the addresses and ports it listens on.
+
+    A listener on "0.0.0.0" or "::" stands for every address of this machine of that family.
+    """
 
     hostname: str
     listeners: tuple[tuple[str, int], ...] = ()
@@ -32,25 +35,15 @@ class OwnAddresses:
 
     def has_address(self, address: str, port: int) -> bool:
         """Whether a connection to this address and port would reach one of our listeners."""
-        hosts = [host for host, listening in self.listeners if listening == port]
-        return address in hosts or (
-            any(host in _WILDCARDS for host in hosts) and _is_local(address)
-        )
+        ip = ip_address(address)
+        return any(_reaches(ip, host) for host, listening in self.listeners if listening == port)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The hosts in the order to be tried; never empty."""
+    """The hosts in the order to be tried, at least one; some may have no address, but a trouble."""
 
     hosts: tuple[Host, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoRoute:
-    """No host to try; the reply's severity tells whether that is final."""
-
-    reason: Reason
-    reply: Reply
 
 
 class Router:
@@ -72,82 +65,110 @@ class Router:
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
 
-    async def find_route(self, destination: str) -> Route | NoRoute:
-        """The hosts for a Domain or an address literal, or why there are none."""
-        if address := destination_address(destination):
-            return self._without_ourselves([(0, self._host(destination, (address,)))])
-        answer = await self._resolver.mx(destination)
+    async def find_hosts(self, domain: str) -> tuple[MxRecord, ...] | Blame:
+        """The MX records in the order to be tried, the domain itself where it has none; or why
+        there are no hosts. The reply's severity tells whether that is final."""
+        answer = await self._resolver.mx(domain)
         # RFC 5321 §5.1: without MX records the domain itself is the host
         if answer.status is DnsStatus.NODATA:
-            answer = Answer(DnsStatus.FOUND, (MxRecord(0, destination),))
-        if fault := _fault_of(destination, answer):
-            return fault
-        records = self._in_order(answer.records)[:_HOST_LIMIT]
-        hosts = await asyncio.gather(*(self._find_host(one.host) for one in records))
-        return self._without_ourselves(
-            [(one.preference, host) for one, host in zip(records, hosts, strict=True)]
-        )
+            return (MxRecord(0, domain),)
+        return _fault_of(domain, answer) or self._in_order(answer.records)
+
+    async def locate(self, domain: str, records: Sequence[MxRecord]) -> Route | Blame:
+        """The way to hosts that `find_hosts` gave: addresses looked up, ourselves cut off."""
+        names = [record.host for record in records]
+        answers = await asyncio.gather(*(self._resolver.addresses(name) for name in names))
+        missing = answers[0].status in (DnsStatus.NODATA, DnsStatus.NXDOMAIN)
+        if names == [domain] and missing:
+            return _dns(550, "5.4.4", f"{domain} has neither an MX host nor an address")
+        return self._vetted(records, answers)
+
+    def reach(self, literal: str) -> Route | Blame:
+        """The way to an address literal such as "[192.0.2.1]"."""
+        address = destination_address(literal) or ""
+        return self._vetted([MxRecord(0, address)], [Answer(DnsStatus.FOUND, (address,))])
 
     # RFC 5321 §5.1: lower preference first, equal ones in random order
-    def _in_order(self, records: Iterable[MxRecord]) -> list[MxRecord]:
-        real = {record.host: record for record in records if record.host}
-        by_preference = sorted(real.values(), key=lambda record: record.preference)
-        order: list[MxRecord] = []
-        for _, equal in groupby(by_preference, key=lambda record: record.preference):
-            group = list(equal)
-            self._dice.shuffle(group)
-            order += group
-        return order
-
-    async def _find_host(self, name: str) -> Host:
-        answer = await self._resolver.addresses(name)
-        if answer.status is DnsStatus.FOUND:
-            return self._host(name, answer.records)
-        trouble = {
-            DnsStatus.NXDOMAIN: "there is no such name in DNS",
-            DnsStatus.NODATA: "it has no address in DNS",
-        }.get(answer.status, f"its address cannot be looked up: {answer.detail}")
-        return Host(name, (), trouble)
-
-    def _host(self, name: str, addresses: Sequence[str]) -> Host:
-        allowed = [one for one in addresses if is_allowed(one, self._allow_internal)]
-        refused = ", ".join(one for one in addresses if one not in allowed)
-        trouble = f"internal address {refused} is not in delivery.allow_internal"
-        return Host(name, tuple(allowed[:_ADDRESS_LIMIT]), "" if allowed else trouble)
+    def _in_order(self, records: Iterable[MxRecord]) -> tuple[MxRecord, ...]:
+        ranks = {record: (record.preference, self._dice.random()) for record in records}
+        # RFC 7505 §3: "." beside real hosts is an error: the others are used
+        ranked = sorted((record for record in ranks if record.host), key=ranks.__getitem__)
+        first = {record.host: record for record in reversed(ranked)}
+        return tuple(one for one in ranked if first[one.host] is one)[:_HOST_LIMIT]
 
     # RFC 5321 §5.1: our own host and all at or above its preference are dropped
-    def _without_ourselves(self, ranked: list[tuple[int, Host]]) -> Route | NoRoute:
-        own = [preference for preference, host in ranked if self._is_own(host)]
-        left = [host for preference, host in ranked if not own or preference < min(own)]
-        if left:
-            return Route(tuple(left))
-        reply = Reply(554, "5.4.6", "mail loops back to this relay: it is the best MX host itself")
-        return NoRoute(Reason.DNS, reply)
+    def _vetted(self, records: Sequence[MxRecord], answers: Sequence[Answer[str]]) -> Route | Blame:
+        found = list(zip(records, answers, strict=True))
+        ours = [one.preference for one, answer in found if self._is_own(one.host, answer.records)]
+        hosts = [
+            self._host(one.host, answer)
+            for one, answer in found
+            if not ours or one.preference < min(ours)
+        ]
+        if not hosts:
+            return _dns(554, "5.4.6", "mail loops back: this relay is the best MX host itself")
+        return Route(tuple(hosts))
 
-    def _is_own(self, host: Host) -> bool:
-        return self._own.has_name(host.name) or any(
-            self._own.has_address(address, self._port) for address in host.addresses
-        )
+    def _is_own(self, name: str, addresses: Iterable[str]) -> bool:
+        known = any(self._own.has_address(address, self._port) for address in addresses)
+        return known or self._own.has_name(name)
+
+    def _host(self, name: str, answer: Answer[str]) -> Host:
+        if answer.status is not DnsStatus.FOUND:
+            return Host(name, trouble=_unknown(name, answer))
+        allowed = [one for one in answer.records if is_allowed(one, self._allow_internal)]
+        if not allowed:
+            return Host(name, trouble=_internal(name, answer.records))
+        return Host(name, tuple(allowed[:_ADDRESS_LIMIT]))
 
 
-def _fault_of(domain: str, answer: Answer[MxRecord]) -> NoRoute | None:
+def _fault_of(domain: str, answer: Answer[MxRecord]) -> Blame | None:
     if answer.status is DnsStatus.NXDOMAIN:
-        return NoRoute(Reason.DNS, Reply(550, "5.1.2", f"the domain {domain} does not exist"))
+        return _dns(550, "5.1.2", f"the domain {domain} does not exist")
     if answer.status is DnsStatus.TROUBLE:
-        text = f"the MX hosts of {domain} cannot be looked up: {answer.detail}"
-        return NoRoute(Reason.DNS, Reply(451, "4.4.3", text))
-    # RFC 7505 §3: "." alone; beside real hosts it is ignored
+        detail = f"the MX hosts of {domain} cannot be looked up: {answer.detail}"
+        return _dns(451, "4.4.3", detail)
+    # RFC 7505 §3, §4.1: "." alone says that the domain takes no mail
     if not any(record.host for record in answer.records):
-        return NoRoute(Reason.DNS, Reply(556, "5.1.10", f"{domain} takes no mail (null MX)"))
+        return _dns(556, "5.1.10", f"the domain {domain} takes no mail (null MX)")
     return None
 
 
-# An address is this machine's own when a socket can be bound to it
-def _is_local(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+# RFC 5321 §5.1: an error, but not for ever: the zone may be repaired
+def _unknown(name: str, answer: Answer[str]) -> Blame:
+    if answer.status is DnsStatus.TROUBLE:
+        return _dns(451, "4.4.3", f"{name} cannot be looked up: {answer.detail}", name)
+    return _dns(451, "4.4.4", f"the MX host {name} has no address in DNS", name)
+
+
+def _internal(name: str, addresses: Sequence[str]) -> Blame:
+    shown = ", ".join(addresses[:_ADDRESS_LIMIT])
+    text = f"{name} has only internal addresses that delivery.allow_internal does not list: {shown}"
+    return Blame(Reason.UNREACHABLE, Reply(451, "4.4.4", text), name)
+
+
+def _dns(code: int, status: str, text: str, host: str | None = None) -> Blame:
+    return Blame(Reason.DNS, Reply(code, status, text), host)
+
+
+def _reaches(ip: IPv4Address | IPv6Address, listener: str) -> bool:
+    with suppress(ValueError):
+        own = ip_address(listener)
+        if own.is_unspecified and own.version == ip.version:
+            return _is_local(ip)
+        return own == ip
+    return listener == "localhost" and ip.is_loopback
+
+
+# The system sends to an address of its own from that very address; nothing goes out for this, and
+# unlike a bind it is not misled where foreign addresses may be bound (ip_nonlocal_bind)
+def _is_local(ip: IPv4Address | IPv6Address) -> bool:
+    if ip.is_loopback or ip.is_unspecified:
+        return True
+    family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((address, 0))
-    except OSError as error:
-        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)
-    return True
+            probe.connect((str(ip), 9))
+            return ip_address(probe.getsockname()[0]) == ip
+    except OSError:
+        return False

@@ -1,32 +1,28 @@
-"""One SMTP connection to one address of an MX host (RFC 5321 §3, RFC 3207).
+"""The dialogue with one address of an MX host (RFC 5321 §3, RFC 3207 §4).
 
-The only file that imports aiosmtplib; its exceptions, those of `ssl` and OSError end here. Knows
-nothing of policies and of other hosts.
+A session connects when first used, comes up to its level, and then takes one transaction after the
+other. Knows nothing of policies and of other hosts.
 """
 
-import asyncio
-import contextlib
-import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
-import aiosmtplib
-
-from relay.delivery.attempt import Hop, HopReport
-from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
+from relay.delivery.classify import flaw_of_starttls
+from relay.delivery.contexts import TlsContexts
+from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
+from relay.delivery.offer import Offer, parse_offer
 from relay.delivery.tls import Level
+from relay.delivery.wire import Disconnected, InDoubt, Wire, connect
 from relay.envelope import Envelope
-from relay.reply import Reply, Severity, parse_reply
+from relay.reply import Reply, Severity
 
-_SLOWEST = 16_384  # octets a second: a large message gets more time before its last reply
+_SERVICE_CLOSING = 421
 _START_MAIL_INPUT = 354
 _TOO_MANY = 552
+_UNKNOWN_COMMAND = (500, 501, 502, 504)
 
 
-# RFC 5321 §4.5.3.2: the least a client should wait, in seconds
+# RFC 5321 §4.5.3.2: the least a client should wait, in seconds; the others are ours
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long each step may take, in seconds."""
@@ -38,314 +34,206 @@ class Timeouts:
     mail: float = 300
     rcpt: float = 300
     data: float = 120
+    block: float = 180
     final: float = 600
     quit: float = 5
 
 
-class TlsContexts:
-    """The two client contexts, made once and shared: making one takes tens of milliseconds."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """How the relay calls: its name for EHLO, the port, trust and patience."""
 
-    def __init__(self, ca_file: Path | None) -> None:
-        """Trust the roots in `ca_file`, or the system's where it is None."""
-        self._ca_file = ca_file
-
-    @cached_property
-    def verified(self) -> ssl.SSLContext:
-        """Certificates are checked: chain, dates, and the name by SAN alone."""
-        context = ssl.create_default_context(cafile=self._ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # RFC 8461 §4.2: the common name never counts; Python's default is True
-        context.hostname_checks_common_name = False
-        return context
-
-    @cached_property
-    def encrypted(self) -> ssl.SSLContext:
-        """Any certificate will do."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-
-    def at(self, level: Level) -> ssl.SSLContext:
-        """The context for a level above CLEAR."""
-        return self.verified if level is Level.VERIFIED else self.encrypted
+    hostname: str
+    port: int
+    contexts: TlsContexts
+    timeouts: Timeouts
 
 
-class HopError(Exception):
-    """The connection did not come about; `report` says how far it came.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A message as it goes over the wire; `size` is in octets before dot-stuffing."""
 
-    `session` is a connection in the clear that is left open for use where the host just has no TLS.
-    """
-
-    def __init__(self, report: HopReport, session: "Session | None" = None) -> None:
-        """Keep the report."""
-        super().__init__(report)
-        self.report = report
-        self.session = session
+    wire: bytes
+    size: int
 
 
-async def open_session(
-    hop: Hop, port: int, hostname: str, contexts: TlsContexts, timeouts: Timeouts
-) -> "Session":
-    """Connect, greet and reach the hop's level. Raises HopError; no other exception escapes."""
-    sock = await _connect(hop.address, port, timeouts.connect)
-    client = aiosmtplib.SMTP(sock=sock, local_hostname=hostname, start_tls=False, timeout=None)
-    session = Session(client, hop, hostname, timeouts)
-    try:
-        await client.connect(timeout=timeouts.greeting)
-        await session.raise_to_level(contexts)
-    except BaseException as error:
-        if not (isinstance(error, HopError) and error.session):
-            client.close()
-            sock.close()
-        if isinstance(error, (aiosmtplib.SMTPException, OSError)):
-            raise HopError(_report_of(error)) from None
-        raise
-    return session
+# RFC 5321 §4.5.2: a dot more where a line begins with one; CRLF.CRLF ends it, no line is added
+def content_of(body: bytes) -> Content:
+    """A body with CRLF line ends, ready for the wire."""
+    if body and not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    first = b"." if body.startswith(b".") else b""
+    return Content(first + body.replace(b"\r\n.", b"\r\n..") + b".\r\n", len(body))
 
 
 class Session:
-    """An open connection after EHLO, at its level; used for one transaction at a time."""
+    """One connection to one address; used by one delivery at a time."""
 
-    def __init__(
-        self, client: aiosmtplib.SMTP, hop: Hop, hostname: str, timeouts: Timeouts
-    ) -> None:
-        """Wrap a client; `open_session` brings it to its level."""
-        self._client = client
-        self._host = hop.host
-        self._level = hop.level
-        self._hostname = hostname.encode("ascii")
-        self._timeouts = timeouts
-        self._open_transaction = False
-        self.tls = "clear"
+    def __init__(self, host: str, address: str, level: Level, caller: Caller) -> None:
+        """Nothing is done yet; `host` is the MX record's name, for SNI and the certificate."""
+        self._host = host
+        self._address = address
+        self._wanted = level
+        self._caller = caller
+        self._wire: Wire | None = None
+        self._offer = Offer(host)
+        self._ready = False
+        self._unfinished = False
+        self._used = False
+        self.level = Level.CLEAR
 
     @property
-    def is_open(self) -> bool:
-        """Whether the connection still stands, as far as this side knows."""
-        return self._client.is_connected
+    def is_ready(self) -> bool:
+        """Whether another transaction may follow, as far as this side knows."""
+        return self._ready and self._wire is not None and self._wire.is_open
 
-    async def raise_to_level(self, contexts: TlsContexts) -> None:
-        """Say EHLO, start TLS where the level asks for it, say EHLO again. Raises HopError."""
-        await self._ehlo()
-        if self._level is Level.CLEAR:
-            return
-        if not self._client.supports_extension("starttls"):
-            flaw = flaw_of_starttls(self._host, None)
-            raise HopError(HopReport(flaw=flaw), session=self)
-        await self._start_tls(contexts)
-        # RFC 3207 §4.2: what was heard before TLS counts for nothing
-        await self._ehlo()
+    @property
+    def tls(self) -> str:
+        """The protection for the log."""
+        if self._wire is None or self.level is Level.CLEAR:
+            return "clear"
+        version = self._wire.tls_version
+        return f"verified {version}" if self.level is Level.VERIFIED else version
 
-    async def _start_tls(self, contexts: TlsContexts) -> None:
-        try:
-            # RFC 8461 §7.1: SNI is the MX host's name; the certificate is checked against it
-            await self._client.starttls(
-                tls_context=contexts.at(self._level),
-                server_hostname=self._host,
-                timeout=self._timeouts.starttls,
-            )
-        except aiosmtplib.SMTPResponseException as error:
-            reply = parse_reply(error.code, error.message)
-            raise HopError(HopReport(flaw=flaw_of_starttls(self._host, reply))) from None
-        except (ssl.SSLError, ssl.CertificateError, aiosmtplib.SMTPException) as error:
-            raise HopError(HopReport(flaw=flaw_of_handshake(self._host, error))) from None
-        version = self._client.get_transport_info("ssl_object").version()
-        self.tls = f"verified {version}" if self._level is Level.VERIFIED else str(version)
-
-    # RFC 5321 §3.2: HELO only for a host that does not know EHLO, and only where TLS is not asked
-    async def _ehlo(self) -> None:
-        reply = await self._command(b"EHLO", self._hostname, timeout=self._timeouts.ehlo)
-        if reply.severity is Severity.PERMANENT and self._level is Level.CLEAR:
-            reply = await self._command(b"HELO", self._hostname, timeout=self._timeouts.ehlo)
-        elif reply.severity is Severity.PERMANENT:
-            # RFC 3207: without EHLO there is no STARTTLS
-            raise HopError(HopReport(flaw=flaw_of_starttls(self._host, reply)))
-        if reply.severity is not Severity.SUCCESS:
-            raise HopError(HopReport(refusal=reply))
-
-    async def send(
-        self, envelope: Envelope, recipients: Sequence[str], wire: bytes, size: int
+    async def deliver(
+        self, envelope: Envelope, recipients: Sequence[str], content: Content
     ) -> HopReport:
-        """One transaction. `wire` is the dot-stuffed content with its final dot, `size` its octets
-        before that. Never raises for what the host does; the session may be closed afterwards."""
-        if lack := self._lack(envelope, size):
-            return HopReport(refusal=lack, remote=False, tls=self.tls)
-        transaction = _Transaction(self, envelope, size)
+        """Offer a message; the connection is opened first where there is none. Never raises for
+        what the host does; `is_ready` tells whether the session is of use afterwards."""
+        replies: dict[str, Reply] = {}
         try:
-            if self._open_transaction:
-                await self._command(b"RSET", timeout=self._timeouts.mail)
-            self._open_transaction = True
-            await transaction.run(recipients, wire)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self.close()
-            transaction.lost = _words(error)
-        return HopReport(
-            replies=transaction.replies,
-            lost=transaction.lost,
-            in_doubt=bool(transaction.lost and transaction.sent),
-            tls=self.tls,
-        )
+            setback = None if self._ready else await self._open()
+            setback = setback or self._obstacle(envelope, content)
+            if setback is None:
+                await self._transact(envelope, recipients, content, replies)
+        except Disconnected as error:
+            self._ready = False
+            return Exchange(replies, str(error), isinstance(error, InDoubt), self.tls)
+        return setback or Exchange(replies, tls=self.tls)
 
-    # RFC 5321 §4.1.1.3: only what was offered, and that after TLS
-    def _lack(self, envelope: Envelope, size: int) -> Reply | None:
-        offers = self._client.supports_extension
-        if envelope.eight_bit and not offers("8bitmime"):
-            return Reply(554, "5.6.3", f"{self._host} does not take 8-bit content (8BITMIME)")
-        if envelope.smtputf8 and not offers("smtputf8"):
-            return Reply(554, "5.6.7", f"{self._host} does not take UTF-8 addresses (SMTPUTF8)")
-        limit = self._client.esmtp_extensions.get("size", "").strip(" ")
-        # RFC 1870 §4: 0 or nothing is no limit
-        if limit.isascii() and limit.isdigit() and 0 < int(limit[:20]) < size:
-            return Reply(552, "5.3.4", f"{size} octets are more than {self._host} takes ({limit})")
-        return None
+    async def aclose(self) -> None:
+        """Say QUIT and close."""
+        self._ready = False
+        if self._wire:
+            await self._wire.close(self._caller.timeouts.quit)
 
-    def parameters(self, envelope: Envelope, size: int) -> list[bytes]:
-        """The parameters of MAIL that content and addresses need and the host offers."""
-        wanted = []
-        if self._client.supports_extension("size"):
-            wanted.append(f"SIZE={size}".encode())
-        if envelope.eight_bit:
-            wanted.append(b"BODY=8BITMIME")
-        if envelope.smtputf8:
-            wanted.append(b"SMTPUTF8")
-        return wanted
+    def abort(self) -> None:
+        """Close at once: the dialogue has lost its place."""
+        self._ready = False
+        if self._wire:
+            self._wire.abort()
 
-    async def ask(self, *words: bytes) -> Reply:
-        """MAIL or RCPT with its words exactly as given."""
-        return await self._command(*words, timeout=self._timeouts.mail)
+    async def _open(self) -> HopReport | None:
+        caller = self._caller
+        try:
+            self._wire = await connect(self._address, caller.port, caller.timeouts.connect)
+            greeting = await self._wire.greeting(caller.timeouts.greeting)
+        except Disconnected as error:
+            return Unreachable(str(error))
+        if greeting.severity is not Severity.SUCCESS:
+            return Declined(greeting)
+        setback = await self._hello()
+        if setback is None and self._wanted is not Level.CLEAR:
+            setback = await self._start_tls(self._wire)
+        return setback
 
-    async def give_data(self, wire: bytes) -> None:
-        """Write the content after a 354; its reply comes by `data_reply`."""
-        assert self._client.protocol is not None  # noqa: S101 - a session that is open has one
-        self._client.protocol.write(wire)
+    async def _hello(self) -> HopReport | None:
+        name = self._caller.hostname.encode("ascii")
+        patience = self._caller.timeouts.ehlo
+        reply, text = await self._line().ehlo(name, patience)
+        self._offer = parse_offer(self._host, text)
+        if reply.code in _UNKNOWN_COMMAND and self.level is Level.CLEAR:
+            # RFC 3207 §4: without EHLO there is no STARTTLS
+            if self._wanted is not Level.CLEAR:
+                return Unprotected(flaw_of_starttls(self._host, reply))
+            # RFC 5321 §3.2: HELO for a server that does not know EHLO; it offers nothing
+            self._offer = Offer(self._host)
+            reply = await self._ask(b"HELO", name, timeout=patience)
+        self._ready = reply.severity is Severity.SUCCESS
+        return None if self._ready else Declined(reply, tls=self.tls)
 
-    async def data_reply(self, size: int) -> Reply:
-        """The reply to the final dot."""
-        if self._client.protocol is None:
-            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        timeout = self._timeouts.final + size / _SLOWEST
-        response = await self._client.protocol.read_response(timeout=timeout)
-        return parse_reply(response.code, response.message)
+    async def _start_tls(self, wire: Wire) -> HopReport | None:
+        # the session stays of use in clear text, where that will do
+        if not self._offer.has("STARTTLS"):
+            return Unprotected(flaw_of_starttls(self._host, None))
+        self._ready = False
+        context = self._caller.contexts.at(self._wanted)
+        # RFC 8461 §7.1: SNI is the MX host's name at every level
+        flaw = await wire.start_tls(context, self._host, self._caller.timeouts.starttls)
+        if flaw:
+            return Unprotected(flaw)
+        self.level = self._wanted
+        # RFC 3207 §4.2: what was offered before TLS counts for nothing
+        return await self._hello()
 
-    async def start_data(self) -> Reply:
-        """The reply to DATA; only a 354 is leave to send."""
-        return await self._command(b"DATA", timeout=self._timeouts.data)
+    def _obstacle(self, envelope: Envelope, content: Content) -> HopReport | None:
+        reply = self._offer.obstacle(envelope, content.size)
+        return Declined(reply, remote=False, tls=self.tls) if reply else None
 
-    def end_transaction(self) -> None:
-        """The host took the message: nothing to reset."""
-        self._open_transaction = False
-
-    async def quit(self) -> None:
-        """Say QUIT and close, whatever the host answers."""
-        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-            await self._command(b"QUIT", timeout=self._timeouts.quit)
-        self.close()
-
-    def close(self) -> None:
-        """Close at once."""
-        self._client.close()
-
-    async def _command(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - a step's own
-        response = await self._client.execute_command(*words, timeout=timeout)
-        if words[0] == b"EHLO" and response.code // 100 == Severity.SUCCESS.value:
-            self._client.last_ehlo_response = response
-        return parse_reply(response.code, response.message)
-
-
-class _Transaction:
-    """MAIL, RCPT for each recipient, DATA, content: what was answered so far."""
-
-    def __init__(self, session: Session, envelope: Envelope, size: int) -> None:
-        self._session = session
-        self._envelope = envelope
-        self._size = size
-        self.replies: dict[str, Reply] = {}
-        self.sent = False
-        self.lost = ""
-
-    async def run(self, recipients: Sequence[str], wire: bytes) -> None:
-        encoding = "utf-8" if self._envelope.smtputf8 else "ascii"
-        sender = f"FROM:<{self._envelope.sender or ''}>".encode(encoding)
-        parameters = self._session.parameters(self._envelope, self._size)
-        reply = await self._session.ask(b"MAIL", sender, *parameters)
+    async def _transact(
+        self,
+        envelope: Envelope,
+        recipients: Sequence[str],
+        content: Content,
+        replies: dict[str, Reply],
+    ) -> None:
+        reply = await self._mail(envelope, content.size)
         if reply.severity is not Severity.SUCCESS:
-            self._answer_all(recipients, reply)
+            replies |= dict.fromkeys(recipients, reply)
             return
-        accepted = await self._ask_recipients(recipients, encoding)
-        if accepted:
-            self._answer_all(accepted, await self._content(wire))
-
-    async def _ask_recipients(self, recipients: Sequence[str], encoding: str) -> list[str]:
-        accepted = []
+        accepted: list[str] = []
         for recipient in recipients:
-            reply = await self._session.ask(b"RCPT", f"TO:<{recipient}>".encode(encoding))
+            address = _path(recipient, envelope)
+            reply = await self._ask(b"RCPT", b"TO:" + address, timeout=self._caller.timeouts.rcpt)
             if reply.severity is Severity.SUCCESS:
                 accepted.append(recipient)
             else:
-                self.replies[recipient] = _as_too_many(reply) if accepted else reply
-        return accepted
+                replies[recipient] = _as_too_many(reply) if accepted else reply
+        if accepted:
+            replies |= dict.fromkeys(accepted, await self._data(content))
 
-    async def _content(self, wire: bytes) -> Reply:
-        reply = await self._session.start_data()
-        # RFC 5321 §3.3: no data unless 354
-        if reply.code != _START_MAIL_INPUT:
-            if reply.severity is Severity.SUCCESS:
-                return Reply(451, "4.5.0", f"a strange answer to DATA: {reply}")
-            return reply
-        self.sent = True
-        await self._session.give_data(wire)
-        reply = await self._session.data_reply(self._size)
-        if reply.severity is Severity.SUCCESS:
-            self._session.end_transaction()
+    async def _mail(self, envelope: Envelope, size: int) -> Reply:
+        if self._unfinished:
+            await self._ask(b"RSET", timeout=self._caller.timeouts.mail)
+        used, self._used = self._used, True
+        sender = b"FROM:" + _path(envelope.sender or "", envelope)
+        parameters = self._offer.parameters(envelope, size)
+        reply = await self._ask(b"MAIL", sender, *parameters, timeout=self._caller.timeouts.mail)
+        # RFC 5321 §3.8: on a kept connection this only says that it was kept too long
+        if used and reply.code == _SERVICE_CLOSING:
+            raise Disconnected(str(reply))
+        self._unfinished = reply.severity is Severity.SUCCESS
         return reply
 
-    def _answer_all(self, recipients: Sequence[str], reply: Reply) -> None:
-        self.replies.update(dict.fromkeys(recipients, reply))
+    async def _data(self, content: Content) -> Reply:
+        timeouts = self._caller.timeouts
+        reply = await self._ask(b"DATA", timeout=timeouts.data)
+        # RFC 5321 §3.3: no content unless 354
+        if reply.code != _START_MAIL_INPUT:
+            if reply.severity is Severity.SUCCESS:
+                return Reply(451, "4.5.0", f"{self._host} answers DATA with {reply}")
+            return reply
+        reply = await self._line().content(content.wire, timeouts.block, timeouts.final)
+        self._unfinished = False
+        return reply
+
+    async def _ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
+        reply = await self._line().ask(*words, timeout=timeout)
+        if reply.code == _SERVICE_CLOSING:
+            self._ready = False
+        return reply
+
+    def _line(self) -> Wire:
+        if self._wire is None:
+            raise Disconnected("not connected")
+        return self._wire
 
 
-# RFC 5321 §4.5.2: dot-stuffing; the content ends with CRLF before the final dot
-def to_wire(body: bytes) -> bytes:
-    """The content as it follows a 354, its end included."""
-    if not body.endswith(b"\r\n"):
-        body += b"\r\n"
-    stuffed = body.replace(b"\r\n.", b"\r\n..")
-    return (b"." if stuffed.startswith(b".") else b"") + stuffed + b".\r\n"
+# RFC 5321 §2.4: addresses are sent as they were received
+def _path(address: str, envelope: Envelope) -> bytes:
+    return b"<" + address.encode("utf-8" if envelope.smtputf8 else "ascii") + b">"
 
 
-# RFC 5321 §4.5.3.1.10: 552 to a later RCPT means too many recipients, as 452
+# RFC 5321 §4.5.3.1.10: 552 to a later RCPT means "too many recipients" and counts as 452
 def _as_too_many(reply: Reply) -> Reply:
     return Reply(452, "4.5.3", reply.text) if reply.code == _TOO_MANY else reply
-
-
-async def _connect(address: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise HopError(HopReport(connected=False, lost=_words(error))) from None
-    try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, OSError):
-            raise HopError(HopReport(connected=False, lost=_words(error))) from None
-        raise
-    return sock
-
-
-# RFC 5321 §3.8: a lost connection is as a 451; a greeting other than 220 is about the host
-def _report_of(error: aiosmtplib.SMTPException | OSError) -> HopReport:
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return HopReport(refusal=parse_reply(error.code, error.message))
-    return HopReport(lost=_words(error))
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return "".join(char if char.isprintable() else " " for char in text[:200])

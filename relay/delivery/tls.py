@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from relay.evidence import Failure
+from relay.outcome import Reason
+
 
 class Level(IntEnum):
     """What a connection proves about the host."""
@@ -35,10 +38,21 @@ def ladder_for(mode: str, floors: Floors) -> Ladder:
     if mode == "enforce":
         return (Level.VERIFIED,)
     if mode == "testing":
-        return _down_to(Level.VERIFIED, _FLOORS[floors.testing])
+        return _down_to(_FLOORS[floors.testing], Level.VERIFIED)
     floor = _FLOORS[floors.no_policy]
-    return _down_to(max(Level.ENCRYPTED, floor), floor)
+    return _down_to(floor, max(Level.ENCRYPTED, floor))
 
 
-def _down_to(best: Level, least: Level) -> Ladder:
+def rungs_below(ladder: Ladder, level: Level, failure: Failure) -> Ladder:
+    """What is left to try at a host that failed `level`: without STARTTLS only clear text helps."""
+    no_tls = failure is Failure.STARTTLS_NOT_SUPPORTED
+    return tuple(rung for rung in ladder if rung < level and (rung is Level.CLEAR or not no_tls))
+
+
+def reason_for(mode: str) -> Reason:
+    """Whose fault it is when no rung could be reached: the policy's, or our own least level's."""
+    return Reason.POLICY if mode == "enforce" else Reason.TLS_FLOOR
+
+
+def _down_to(least: Level, best: Level) -> Ladder:
     return tuple(level for level in sorted(Level, reverse=True) if best >= level >= least)

@@ -1,0 +1,97 @@
+"""What an attempt visits and what a visit came to. Pure values, no control flow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relay.delivery.blame import Blame
+from relay.delivery.tls import Level
+from relay.evidence import Failure
+from relay.reply import Reply, Severity
+
+_TOO_MANY_RECIPIENTS = 452
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An MX host: its name as in the MX record, its addresses, whether the policy lists it.
+
+    `trouble` says why there is no address to try; None where there is one.
+    """
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    trouble: Blame | None = None
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The next thing to do: offer the mail for these recipients to this address at this level.
+
+    `least` is the lowest level that would do for this host; equal to `level` on the last rung.
+    """
+
+    host: str
+    address: str
+    level: Level
+    least: Level
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why a host did not come up to a TLS level; `detail` is one sentence for a person."""
+
+    failure: Failure
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nobody there: no connection, or no greeting on it. Another address may do better."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unprotected:
+    """The level was not reached; no mail command was given."""
+
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The host takes nothing from us, or not this message; no recipient was asked about.
+
+    `remote` False: we saw ourselves that it cannot take the message. `tls` as in Outcome.
+    """
+
+    reply: Reply
+    remote: bool = True
+    tls: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was said about the recipients: the last word on each that got one.
+
+    `lost` says why the connection broke, empty where it did not. `in_doubt`: it broke after the
+    whole message was out, so that the host may have it. `tls` as in Outcome.
+    """
+
+    replies: Mapping[str, Reply] = field(default_factory=dict)
+    lost: str = ""
+    in_doubt: bool = False
+    tls: str | None = None
+
+    # RFC 5321 §4.5.3.1.10: 452 to some recipients after others were taken asks to send again
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether the host took the message for some and wants the others in a new transaction."""
+        severities = {reply.severity for reply in self.replies.values()}
+        codes = {reply.code for reply in self.replies.values()}
+        return not self.lost and Severity.SUCCESS in severities and _TOO_MANY_RECIPIENTS in codes
+
+
+HopReport = Unreachable | Unprotected | Declined | Exchange

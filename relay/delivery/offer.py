@@ -1,0 +1,59 @@
+"""What a host offers in its reply to EHLO and what that means for a message. Pure.
+
+SIZE is RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from relay.envelope import Envelope
+from relay.reply import Reply
+
+_SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The keywords of an EHLO reply in upper case, each with its parameters as one text."""
+
+    host: str
+    keywords: dict[str, str] = field(default_factory=dict)
+
+    def has(self, keyword: str) -> bool:
+        """Whether the host offers an extension."""
+        return keyword in self.keywords
+
+    def obstacle(self, envelope: Envelope, size: int) -> Reply | None:
+        """Why the host cannot take this message, None where it can; `size` in octets."""
+        # RFC 6152 §3: 8-bit content is not sent to a host that did not say it copes with it
+        if envelope.eight_bit and not self.has("8BITMIME"):
+            return Reply(554, "5.6.3", f"{self.host} does not take 8-bit content (no 8BITMIME)")
+        if envelope.smtputf8 and not self.has("SMTPUTF8"):
+            return Reply(553, "5.6.7", f"{self.host} does not take UTF-8 addresses (no SMTPUTF8)")
+        # RFC 1870 §6.2: no use to begin; 0 and nothing mean no fixed limit
+        if 0 < self._size_limit() < size:
+            limit = self._size_limit()
+            text = f"the message has {size} octets, {self.host} takes no more than {limit}"
+            return Reply(552, "5.3.4", text)
+        return None
+
+    # RFC 5321 §4.1.1.3: only parameters that were offered
+    def parameters(self, envelope: Envelope, size: int) -> list[bytes]:
+        """The parameters of MAIL for a message without an obstacle."""
+        wanted = {
+            "SIZE": b"SIZE=%d" % size,
+            "8BITMIME": b"BODY=8BITMIME" if envelope.eight_bit else b"",
+            "SMTPUTF8": b"SMTPUTF8" if envelope.smtputf8 else b"",
+        }
+        return [text for keyword, text in wanted.items() if text and self.has(keyword)]
+
+    def _size_limit(self) -> int:
+        text = self.keywords.get("SIZE", "")
+        return int(text) if _SIZE.fullmatch(text) else 0
+
+
+# RFC 5321 §4.1.1.1: the first line greets, each other one is a keyword with parameters
+def parse_offer(host: str, text: str) -> Offer:
+    """The offer in the text of an EHLO reply, lines ended by LF."""
+    lines = (line.strip(" ").partition(" ") for line in text.split("\n")[1:])
+    return Offer(host, {keyword.upper(): rest.strip(" ") for keyword, _, rest in lines})
