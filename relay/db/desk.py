@@ -4,20 +4,25 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import orjson
 
+from relay.db import jobs
 from relay.db.connection import open_database, storage_errors
-from relay.db.spool import end_message
 from relay.queue.job import Last, QueueRecord
 
-T = TypeVar("T")
-
+_PAGE = 1000  # records read at a time: no transaction stays open while somebody reads a pager
 _RECORDS = """
-  SELECT job.id, message_id, created, sender, domain, recipients, size, attempts, next_attempt,
+  SELECT message_id, number, created, sender, domain, recipients, size, attempts, next_attempt,
          state, reason, last
-  FROM job JOIN message ON message.id = message_id"""
+  FROM job"""
+_NEXT = f"""{_RECORDS}
+  WHERE (message_id, number) > (?, ?) AND domain = coalesce(?, domain)
+  ORDER BY message_id, number LIMIT {_PAGE}"""
+_NAMED = f"""{_RECORDS}
+  WHERE message_id = ? OR (message_id, number) = (?, ?) ORDER BY message_id, number"""
+_HEADER = "SELECT substr(content, 1, 65536) FROM message WHERE id = ?"
 
 
 class Desk:
@@ -29,21 +34,21 @@ class Desk:
 
     def jobs(self, domain: str | None = None) -> Iterator[QueueRecord]:
         """Every job, the oldest message first; with `domain` only those for it."""
-        where, values = (" WHERE domain = ?", (domain,)) if domain else ("", ())
         for db in self._spools():
-            for row in db.execute(f"{_RECORDS}{where} ORDER BY created, job.id", values):
-                yield _record(row)
+            key: tuple[object, ...] = ("", 0)
+            while rows := db.execute(_NEXT, (*key, domain)).fetchall():
+                yield from map(_record, rows)
+                key = rows[-1][:2]
 
     def find(self, name: str) -> list[QueueRecord]:
         """The jobs of a job id or a message id."""
-        query = f"{_RECORDS} WHERE job.id = ? OR message_id = ? ORDER BY job.id"
-        return [_record(row) for db in self._spools() for row in db.execute(query, (name, name))]
+        values = (name, *jobs.job_key(name))
+        return [_record(row) for db in self._spools() for row in db.execute(_NAMED, values)]
 
     def header(self, message_id: str) -> str:
-        """The header of a message."""
-        query = "SELECT substr(content, 1, 65536) FROM body WHERE message_id = ?"
+        """The header of a message, the first 64 KiB of it."""
         for db in self._spools():
-            if row := db.execute(query, (message_id,)).fetchone():
+            if row := db.execute(_HEADER, (message_id,)).fetchone():
                 return bytes(row[0]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         return ""
 
@@ -76,34 +81,35 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _retry(db: sqlite3.Connection, job_id: str, now: float) -> int:
-    query = "UPDATE job SET state = 'waiting', next_attempt = ? WHERE id = ? AND state != 'active'"
-    return db.execute(query, (now, job_id)).rowcount
+    update = (
+        "UPDATE job SET state = 'waiting', next_attempt = ?"
+        " WHERE message_id = ? AND number = ? AND state != 'active'"
+    )
+    return db.execute(update, (now, *jobs.job_key(job_id))).rowcount
 
 
 def _drop(db: sqlite3.Connection, job_id: str) -> int:
-    marked = db.execute("UPDATE job SET dropped = 1 WHERE id = ? AND state = 'active'", (job_id,))
-    gone = db.execute(
-        "DELETE FROM job WHERE id = ? AND state != 'active' RETURNING message_id", (job_id,)
-    ).fetchone()
-    if gone:
-        end_message(db, gone[0])
-    return marked.rowcount + bool(gone)
+    mark = "UPDATE job SET dropped = 1 WHERE message_id = ? AND number = ?"
+    found = db.execute(mark, jobs.job_key(job_id)).rowcount
+    if found and not jobs.is_active(job_id, db):
+        jobs.end(job_id, db)
+    return found
 
 
-def _record(row: Sequence[object]) -> QueueRecord:
-    (job_id, message_id, created, sender, domain, recipients, *rest) = row
+def _record(row: Sequence[Any]) -> QueueRecord:
+    (message_id, number, created, sender, domain, recipients, *rest) = row
     (size, attempts, next_attempt, state, reason, last) = rest
     return QueueRecord(
-        id=str(job_id),
-        message_id=str(message_id),
-        created=float(str(created)),
-        sender=str(sender or ""),
-        domain=str(domain),
-        recipients=tuple(orjson.loads(str(recipients))),
-        size=int(str(size)),
-        attempts=int(str(attempts)),
-        next_attempt=None if state == "held" else float(str(next_attempt)),
-        state=str(state),
-        reason=None if reason is None else str(reason),
-        last=Last(**orjson.loads(str(last))) if last else None,
+        id=f"{message_id}.{number}",
+        message_id=message_id,
+        created=created,
+        sender=sender or "",
+        domain=domain,
+        recipients=tuple(orjson.loads(recipients)),
+        size=size,
+        attempts=attempts,
+        next_attempt=None if state == "held" else next_attempt,
+        state=state,
+        reason=reason,
+        last=Last(**orjson.loads(last)) if last else None,
     )

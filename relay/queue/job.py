@@ -1,8 +1,9 @@
 """The unit of work: one message for one recipient domain, and what an attempt makes of it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from relay.address import parse_mailbox
 from relay.envelope import Envelope, Message
 from relay.evidence import Finding
 from relay.timestamp import rfc3339
@@ -100,3 +101,23 @@ class QueueRecord:
             "reason": self.reason,
             "last": last,
         }
+
+
+def split(message: Message) -> list[Job]:
+    """One job for each recipient domain, in the order of the envelope. Raises AddressError.
+
+    A recipient named twice gets one copy.
+    """
+    by_domain: dict[str, list[str]] = {}
+    for recipient in dict.fromkeys(message.envelope.recipients):
+        by_domain.setdefault(parse_mailbox(recipient).destination, []).append(recipient)
+    return [
+        Job(
+            id=f"{message.id}.{number}",
+            message_id=message.id,
+            created=message.created,
+            domain=domain,
+            envelope=replace(message.envelope, recipients=tuple(recipients)),
+        )
+        for number, (domain, recipients) in enumerate(by_domain.items(), 1)
+    ]

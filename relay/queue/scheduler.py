@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from asyncio import Future, Task
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
+from relay.address import parse_mailbox
 from relay.clock import Clock
 from relay.envelope import Envelope, Message
 from relay.errors import StorageError
-from relay.outcome import DeliveryResult, Outcome, Reason, Status
-from relay.queue.job import Claim, Job, Settlement
-from relay.queue.settle import Rules, settle
+from relay.outcome import DeliveryResult
+from relay.queue.job import Claim, Settlement
+from relay.queue.settle import Rules, settle, settle_later
+from relay.queue.share import Share
 from relay.queue.store import QueueStore
-from relay.reply import Reply
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,10 @@ OnSettled = Callable[[Settlement, DeliveryResult], None]
 
 _POLL = 0.5  # seconds; how soon an operator's command takes effect
 _STORE_PATIENCE = 1.0  # seconds between tries to keep a settlement
+_CLAIMS = 250  # taken on at a time
+_FEW = 20  # claims waiting for a place: time to look for more
+_BODY_LIMIT = 65_536  # octets of a body that may wait in memory; larger ones are read back
+_NOTHING = DeliveryResult(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +40,21 @@ class Limits:
 
 
 class Scheduler:
-    """The running queue of one relay."""
+    """The running queue of one relay.
+
+    A claim holds a place in the window from the store to its settlement, and a slot while it is
+    attempted. What finds no room in the window waits in the store, so memory does not grow with the
+    queue. Both are shared fairly among domains: a slow one does not delay the others.
+    """
 
     def __init__(
-        self, store: QueueStore, deliver: Deliver, rules: Rules, clock: Clock, on_settled: OnSettled
+        self,
+        store: QueueStore,
+        deliver: Deliver,
+        rules: Rules,
+        clock: Clock,
+        on_settled: OnSettled,
+        limits: Limits = Limits(),
     ) -> None:
         """`on_settled` is told every settlement once it is safe."""
         self._store = store
@@ -45,28 +62,33 @@ class Scheduler:
         self._rules = rules
         self._clock = clock
         self._on_settled = on_settled
-        self._limits = Limits()
-        self._waiting: defaultdict[str, deque[Claim]] = defaultdict(deque)
-        self._running: defaultdict[str, int] = defaultdict(int)
-        self._held = 0
-        self._attempts: set[asyncio.Task[None]] = set()
-        self._settling: set[asyncio.Task[None]] = set()
+        self._window = Share(limits.window, limits.window)
+        self._slots = Share(limits.attempts, limits.per_domain)
+        self._waiting: dict[str, deque[Claim]] = {}  # for a slot, by domain
+        self._behind = False  # the store may hold jobs that are due
+        self._delivering: set[Task[None]] = set()  # attempts that may still be cut
+        self._tasks: set[Task[None]] = set()
         self._wake = asyncio.Event()
         self._closing = False
 
     async def accept(self, message: Message) -> None:
-        """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept."""
+        """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept.
+
+        Cancelling leaves open which of the two it is, as a lost connection does.
+        """
         if self._closing:
             raise StorageError("the relay is stopping")
-        claims = await self._store.put(message, claimed=self._has_room())
-        self._take_on(claims)
+        kept = self._store.put(message, claimed=self._admit(message))
+        kept.add_done_callback(self._accepted)
+        await asyncio.shield(kept)
 
     async def run(self) -> None:
         """Start what is due, until cancelled or closed."""
         while not self._closing:
             self._wake.clear()
             try:
-                await self._poll()
+                await self._forget_dropped()
+                await self._claim_due()
             except StorageError as error:
                 log.warning("the queue cannot be read, trying again: %s", error)
             try:
@@ -83,120 +105,131 @@ class Scheduler:
         self._closing = True
         self._wake.set()
         self._waiting.clear()
-        if self._attempts:
-            await asyncio.wait(self._attempts, timeout=timeout)
-        for task in self._attempts:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        for task in self._delivering:
             task.cancel()
-        await asyncio.gather(*self._attempts, return_exceptions=True)
-        await asyncio.gather(*self._settling)
+        # the others have delivered and only settle: cutting them would deliver twice
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await self._store.release_all()
         except StorageError as error:
             log.warning("the queue could not be left in order; the next start mends it: %s", error)
 
-    async def _poll(self) -> None:
-        if any(self._waiting.values()):
-            await self._forget_dropped()
-        room = self._limits.window - self._held
-        if room > 0:
-            self._take_on(await self._store.claim(self._clock.now(), room))
-
     async def _forget_dropped(self) -> None:
-        dropped = await self._store.dropped()
-        for domain, claims in self._waiting.items():
-            gone = [claim for claim in claims if claim.job.id in dropped]
-            if gone:
-                self._waiting[domain] = deque(one for one in claims if one not in gone)
-                self._held -= len(gone)
-                await self._store.forget([claim.job.id for claim in gone])
-                return  # the table has changed: the others at the next poll
+        dropped = await self._store.dropped() if self._waiting else set()
+        for domain, claims in list(self._waiting.items()):
+            for claim in [one for one in claims if one.job.id in dropped]:
+                claims.remove(claim)
+                self._spawn(self._keep(Settlement(claim.job, None), _NOTHING), domain)
+            if not claims:
+                del self._waiting[domain]
 
-    def _has_room(self) -> bool:
-        return self._held < self._limits.window
+    async def _claim_due(self) -> None:
+        limit = min((self._window.free + 1) // 2, _CLAIMS)
+        full = self._window.full()
+        claims = await self._store.claim(self._clock.now(), limit, full) if limit else []
+        self._behind = bool(full) or len(claims) == limit
+        self._take_on(claims)
+
+    # Whether the message's jobs come straight into the window; else the store is to be asked
+    def _admit(self, message: Message) -> bool:
+        domains = {parse_mailbox(one).destination for one in message.envelope.recipients}
+        has_room = all(map(self._window.has_room, domains))
+        self._behind = self._behind or not has_room
+        return has_room
+
+    # Not in accept(): the client may have gone while its message was committed
+    def _accepted(self, kept: "Future[list[Claim]]") -> None:
+        if not kept.cancelled() and kept.exception() is None:
+            self._take_on(kept.result())
 
     def _take_on(self, claims: Sequence[Claim]) -> None:
-        self._held += len(claims)
+        if self._closing:
+            return  # they are released with all others
         for claim in claims:
-            self._waiting[claim.job.domain].append(claim)
-            self._start_next(claim.job.domain)
+            domain = claim.job.domain
+            self._window.take(domain)
+            if domain not in self._waiting and self._slots.has_room(domain):
+                self._start(claim)
+            else:
+                self._waiting.setdefault(domain, deque()).append(_lightened(claim))
 
-    # One domain never has more than its share, so a slow one does not delay the others
-    def _start_next(self, domain: str) -> None:
-        claims = self._waiting.get(domain)
-        while (
-            claims
-            and not self._closing
-            and self._running[domain] < self._limits.per_domain
-            and len(self._attempts) < self._limits.attempts
-        ):
-            self._running[domain] += 1
-            task = asyncio.get_running_loop().create_task(self._attempt(claims.popleft()))
-            self._attempts.add(task)
-            task.add_done_callback(lambda task: self._ended(task, domain))
-        if not claims:
-            self._waiting.pop(domain, None)
+    def _start(self, claim: Claim) -> None:
+        self._slots.take(claim.job.domain)
+        task = self._spawn(self._attempt(claim), claim.job.domain)
+        self._delivering.add(task)
+        task.add_done_callback(lambda _: self._next(claim.job.domain))
 
-    def _ended(self, task: "asyncio.Task[None]", domain: str) -> None:
-        self._attempts.discard(task)
-        self._held -= 1
-        self._running[domain] -= 1
-        if not self._running[domain]:
-            del self._running[domain]
-        self._start_next(domain)
-        # a place in all is free: whoever waits for it may be of another domain
+    def _next(self, domain: str) -> None:
+        self._slots.give_back(domain)
         for other in list(self._waiting):
-            if len(self._attempts) >= self._limits.attempts:
+            if not self._slots.free or self._closing:
                 break
-            self._start_next(other)
-        if not self._has_room() or not self._waiting:
+            self._start_waiting(other)
+        if self._behind and sum(map(len, self._waiting.values())) < _FEW:
             self._wake.set()
 
-    async def _attempt(self, claim: Claim) -> None:
-        try:
-            body = claim.body
-            if body is None:
-                body = await self._store.body(claim.job.message_id)
-        except StorageError as error:
-            # the job stays active in the store; without its content there is nothing to settle
-            log.warning("message %s cannot be read: %s", claim.job.message_id, error)
-            body = b""
-            result = _later(claim.job, str(error))
-        else:
-            result = await self._try(claim.job, body)
-        settlement = settle(claim.job, result, body, self._clock.now(), self._rules)
-        task = asyncio.get_running_loop().create_task(self._keep(settlement, result))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-        # a cut attempt must not leave a delivered message unsettled
-        await asyncio.shield(task)
+    # Who has been served goes to the end of the line
+    def _start_waiting(self, domain: str) -> None:
+        if not self._slots.has_room(domain):
+            return
+        claims = self._waiting.pop(domain)
+        while claims and self._slots.has_room(domain):
+            self._start(claims.popleft())
+        if claims:
+            self._waiting[domain] = claims
 
-    async def _try(self, job: Job, body: bytes) -> DeliveryResult:
+    def _spawn(self, work: Coroutine[None, None, None], domain: str) -> "Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(task, domain))
+        return task
+
+    def _ended(self, task: "Task[None]", domain: str) -> None:
+        self._tasks.discard(task)
+        self._delivering.discard(task)
+        self._window.give_back(domain)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("telling of a settlement failed", exc_info=error)
+
+    async def _attempt(self, claim: Claim) -> None:
+        settlement, result = await self._try(claim)
+        if task := asyncio.current_task():
+            self._delivering.discard(task)
+        await self._keep(settlement, result)
+
+    async def _try(self, claim: Claim) -> tuple[Settlement, DeliveryResult]:
+        job, body = claim.job, claim.body
         try:
-            return await self._deliver(job.domain, job.envelope, body)
+            if body is None:
+                body = await self._store.body(job.message_id)
+            result = await self._deliver(job.domain, job.envelope, body)
+            return settle(job, result, body, self._clock.now(), self._rules), result
+        except StorageError as error:
+            log.warning("job %s cannot be attempted: %s", job.id, error)
+            why = str(error)
         except Exception:
             log.exception("the attempt for job %s failed in an unforeseen way", job.id)
-            return _later(job, "an internal error; the relay's log tells more")
+            why = "an internal error; the relay's log tells more"
+        return settle_later(job, why, self._clock.now(), self._rules), _NOTHING
 
+    # Never given up while the relay runs: what was delivered must not be delivered again
     async def _keep(self, settlement: Settlement, result: DeliveryResult) -> None:
         while True:
+            claimed = all(map(self._admit, settlement.notices))
             try:
-                claims = await self._store.settle(settlement, claimed=self._has_room())
+                self._take_on(await self._store.settle(settlement, claimed=claimed))
                 break
             except StorageError as error:
                 log.warning("job %s is not settled yet: %s", settlement.job.id, error)
-                if self._closing:
-                    return
-                await asyncio.sleep(_STORE_PATIENCE)
+            if self._closing:
+                return
+            await asyncio.sleep(_STORE_PATIENCE)
         self._on_settled(settlement, result)
-        if not self._closing:
-            self._take_on(claims)
 
 
-def _later(job: Job, why: str) -> DeliveryResult:
-    reply = Reply(451, "4.3.0", why)
-    return DeliveryResult(
-        tuple(
-            Outcome(recipient, Status.DEFERRED, reply, Reason.UNREACHABLE)
-            for recipient in job.envelope.recipients
-        )
-    )
+def _lightened(claim: Claim) -> Claim:
+    if claim.body is None or len(claim.body) <= _BODY_LIMIT:
+        return claim
+    return Claim(claim.job)

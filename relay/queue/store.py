@@ -1,5 +1,6 @@
 """Where mail is kept until it is settled. Knows no engine."""
 
+from asyncio import Future
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -10,15 +11,19 @@ from relay.queue.job import Claim, Settlement
 class QueueStore(Protocol):
     """The durable queue. Every method raises StorageError (transient) and then has done nothing."""
 
-    async def put(self, message: Message, *, claimed: bool) -> list[Claim]:
-        """Keep a message, one job for each recipient domain; it is safe on disk on return.
+    def put(self, message: Message, *, claimed: bool) -> "Future[list[Claim]]":
+        """Keep a message, one job for each recipient domain; it is safe on disk once this is done.
 
-        `claimed`: the jobs are born active and returned; else they wait, due now.
+        `claimed`: the jobs are born active and returned; else they wait, due now. The commit is on
+        its way at once: who stops waiting for it does not stop it.
         """
         ...
 
-    async def claim(self, now: float, limit: int) -> list[Claim]:
-        """Take on at most `limit` waiting jobs that are due, the longest due first."""
+    async def claim(self, now: float, limit: int, passing_over: Sequence[str] = ()) -> list[Claim]:
+        """Take on at most `limit` waiting jobs that are due, the longest due first.
+
+        Domains in `passing_over` are left alone.
+        """
         ...
 
     async def body(self, message_id: str) -> bytes:
@@ -38,8 +43,4 @@ class QueueStore(Protocol):
 
     async def release_all(self) -> None:
         """Let every active job wait, due now: none is really active (start, end)."""
-        ...
-
-    async def forget(self, job_ids: Sequence[str]) -> None:
-        """End jobs without a trace: the operator dropped them before their attempt began."""
         ...

@@ -1,0 +1,127 @@
+"""Statements on a spool's jobs and messages; each takes the connection of an open transaction."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from relay.envelope import Envelope, Message
+from relay.errors import StorageError
+from relay.queue.job import Claim, Job, Remainder, split
+
+_PUT_JOB = """
+  INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
+                   created, size, state, next_attempt)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_DUE = """
+  SELECT message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
+         created, attempts, warned
+  FROM job WHERE state = 'waiting' AND next_attempt <= ?
+  AND domain NOT IN (SELECT value FROM json_each(?))
+  ORDER BY next_attempt LIMIT ?"""
+_KEEP = """
+  UPDATE job SET state = 'waiting', recipients = ?, attempts = attempts + 1, next_attempt = ?,
+                 reason = ?, last = ?, warned = ?
+  WHERE message_id = ? AND number = ?"""
+_END_MESSAGE = """
+  DELETE FROM message WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE message_id = ?1)"""
+
+
+def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
+    """Keep a message with its jobs; the claims on them if they are born claimed."""
+    db.execute("INSERT INTO message VALUES (?, ?)", (message.id, message.body))
+    jobs = split(message)
+    state = "active" if claimed else "waiting"
+    db.executemany(_PUT_JOB, [_row(job, len(message.body), state) for job in jobs])
+    return [Claim(job, message.body) for job in jobs] if claimed else []
+
+
+def claim(
+    now: float, limit: int, passing_over: Sequence[str], db: sqlite3.Connection
+) -> list[Claim]:
+    """Make due jobs active, the longest due first."""
+    domains = orjson.dumps(passing_over).decode()
+    jobs = [_job(row) for row in db.execute(_DUE, (now, domains, limit)).fetchall()]
+    activate = "UPDATE job SET state = 'active' WHERE message_id = ? AND number = ?"
+    db.executemany(activate, [job_key(job.id) for job in jobs])
+    return [Claim(job) for job in jobs]
+
+
+def content(message_id: str, db: sqlite3.Connection) -> bytes:
+    """The content of a message. Raises StorageError where there is none."""
+    row = db.execute("SELECT content FROM message WHERE id = ?", (message_id,)).fetchone()
+    if row is None:
+        raise StorageError(f"message {message_id} has no content in the spool")
+    return bytes(row[0])
+
+
+def is_wanted(job_id: str, db: sqlite3.Connection) -> bool:
+    """Whether the job is still there and the operator has not dropped it."""
+    query = "SELECT 1 FROM job WHERE message_id = ? AND number = ? AND NOT dropped"
+    return db.execute(query, job_key(job_id)).fetchone() is not None
+
+
+def is_active(job_id: str, db: sqlite3.Connection) -> bool:
+    """Whether a relay has the job in hand."""
+    query = "SELECT 1 FROM job WHERE message_id = ? AND number = ? AND state = 'active'"
+    return db.execute(query, job_key(job_id)).fetchone() is not None
+
+
+def keep(job_id: str, rest: Remainder, db: sqlite3.Connection) -> None:
+    """Let what is left of a job wait."""
+    recipients, last = orjson.dumps(rest.recipients).decode(), orjson.dumps(rest.last).decode()
+    values = (recipients, rest.next_attempt, rest.reason, last, rest.warned)
+    db.execute(_KEEP, (*values, *job_key(job_id)))
+
+
+def end(job_id: str, db: sqlite3.Connection) -> None:
+    """End a job, and its message if it was the last."""
+    message_id, number = job_key(job_id)
+    db.execute("DELETE FROM job WHERE message_id = ? AND number = ?", (message_id, number))
+    db.execute(_END_MESSAGE, (message_id,))
+
+
+def dropped(db: sqlite3.Connection) -> set[str]:
+    """The ids of jobs the operator dropped while they were active."""
+    rows = db.execute("SELECT message_id, number FROM job WHERE dropped").fetchall()
+    return {f"{message_id}.{number}" for message_id, number in rows}
+
+
+def release_all(db: sqlite3.Connection) -> None:
+    """No job is active any more: they wait, or end if they were dropped."""
+    for job_id in dropped(db):
+        end(job_id, db)
+    db.execute("UPDATE job SET state = 'waiting' WHERE state = 'active'")
+
+
+def job_key(job_id: str) -> tuple[str, int]:
+    """The primary key of a job; one that no job has for a text that is no job id."""
+    message_id, _, number = job_id.rpartition(".")
+    return message_id, int(number) if number.isascii() and number.isdigit() else -1
+
+
+def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
+    envelope = job.envelope
+    return (
+        *job_key(job.id),
+        job.domain,
+        envelope.sender,
+        orjson.dumps(envelope.recipients).decode(),
+        envelope.smtputf8,
+        envelope.eight_bit,
+        envelope.requiretls,
+        job.created,
+        size,
+        state,
+        job.created,
+    )
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    message_id, number, domain, sender, recipients, utf8, eight_bit, tls, *rest = row
+    created, attempts, warned = rest
+    to = tuple(orjson.loads(recipients))
+    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls))
+    job_id = f"{message_id}.{number}"
+    return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned))
