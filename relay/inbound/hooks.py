@@ -88,7 +88,7 @@ class AcceptHooks:
         """Take a recipient from those who may relay, and from no one else."""
         # RFC 5321 §3.6.2: never an open relay
         if not (session.authenticated or may_relay(_peer(session), self._settings.allow)):
-            log.info("refused to relay for %s", _peer(session))
+            log.warning("%s may not relay: not in server.allow", _peer(session) or "a client")
             return "550 5.7.1 Relaying denied: this client may not send mail through here"
         # RFC 5321 §4.5.3.1.10: the excess is put off, those before it stay
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
@@ -108,6 +108,7 @@ class AcceptHooks:
         """Keep the message, then answer; with any other answer than 250 nothing is kept."""
         content = _octets(envelope)
         if refusal := _refusal(content, self._settings.max_message_size):
+            log.warning("%s: a message was refused: %s", _peer(session) or "a client", refusal)
             return refusal
         message = outgoing(
             session,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.inbound import smtp
+from relay.inbound import session
 from tests.inbound.dialogue import ACCEPTING, DISK_FULL, PATIENCE, FrontDoor, front_door
 
 HELLO = "EHLO client.test"
@@ -372,7 +372,7 @@ async def test_srv_24_silence_in_the_data_ends_in_421() -> None:
 
 
 async def test_a_client_that_reads_no_reply_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "_LINGER", 0.1)
+    monkeypatch.setattr(session, "_LINGER", 0.1)
     async with front_door(timeout=1) as door:
         client = await door.greeted()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
