@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from relay.db.connection import open_database, storage_errors
 from relay.reporting.store import Entry, Filter
 from relay.reporting.violations import Record
 from relay.timestamp import parse_rfc3339
+
+# Read page by page: no transaction stays open while somebody reads a pager
+_NEXT = """
+  SELECT id, record FROM violation
+  WHERE id > ?1 AND time >= ?2 AND (?3 IS NULL OR domain = ?3) AND (?4 IS NULL OR mode = ?4)
+  ORDER BY id LIMIT 1000"""
 
 
 class Ledger:
@@ -32,24 +39,20 @@ class Ledger:
 
 def read_ledger(path: Path, wanted: Filter) -> Iterator[tuple[int, Record]]:
     """The records that fit, in the order written, each with its number. Raises StorageError."""
-    conditions = ["id > ?"]
-    values: list[object] = [wanted.after]
-    for column, operator, value in (
-        ("time", ">=", wanted.since),
-        ("domain", "=", wanted.domain),
-        ("mode", "=", wanted.mode),
-    ):
-        if value is not None:
-            conditions.append(f"{column} {operator} ?")
-            values.append(value)
-    db = open_database(path, "ledger", durable=False)
-    query = f"SELECT id, record FROM violation WHERE {' AND '.join(conditions)} ORDER BY id"  # noqa: S608 - the parts are ours
-    try:
-        with storage_errors(path):
-            for number, record in db.execute(query, values):
-                yield number, orjson.loads(record)
-    finally:
-        db.close()
+    values = (wanted.since or 0.0, wanted.domain, wanted.mode)
+    with closing(open_database(path, "ledger", durable=False)) as db, storage_errors(path):
+        after = max(wanted.after, _before(wanted.since, db))
+        while rows := db.execute(_NEXT, (after, *values)).fetchall():
+            yield from ((number, orjson.loads(record)) for number, record in rows)
+            after = rows[-1][0]
+
+
+# Times are nearly in the order of the numbers: the first number leaves the older records aside
+def _before(since: float | None, db: sqlite3.Connection) -> int:
+    if since is None:
+        return 0
+    first = db.execute("SELECT min(id) FROM violation WHERE time >= ?", (since,)).fetchone()[0]
+    return first - 1 if first else 0
 
 
 def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:

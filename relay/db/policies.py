@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import orjson
 
 from relay.address import Domain
 from relay.db.committer import Committer
-from relay.db.connection import open_database
+from relay.db.connection import open_database, storage_errors
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy
 
 _REMEMBERED = 10_000  # domains kept in memory
@@ -23,6 +22,7 @@ class PolicyTable:
 
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises StorageError."""
+        self._path = path
         self._reader = open_database(path, "policies", durable=False)
         self._committer = Committer(open_database(path, "policies", durable=False), path)
         self._memory: OrderedDict[Domain, CachedPolicy | None] = OrderedDict()
@@ -53,10 +53,11 @@ class PolicyTable:
         """See PolicyStore."""
         await self._committer.run(partial(_save, cached))
 
-    def all(self) -> Iterator[CachedPolicy]:
+    def all(self) -> list[CachedPolicy]:
         """See PolicyStore."""
-        for row in self._reader.execute(f"{_COLUMNS} ORDER BY domain"):
-            yield _cached(*row)
+        with storage_errors(self._path):
+            rows = self._reader.execute(f"{_COLUMNS} ORDER BY domain").fetchall()
+        return [_cached(*row) for row in rows]
 
     # Another connection's commit, ours on the other thread included, makes the memory stale
     def _notice_writes(self) -> None:

@@ -8,4 +8,3 @@ CREATE TABLE violation (
 );
 
 CREATE INDEX violation_time ON violation (time);
-CREATE INDEX violation_domain ON violation (domain);
