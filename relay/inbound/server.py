@@ -107,9 +107,7 @@ class Listeners:
 
     def dismiss(self, client: "Client") -> None:
         """A client has gone."""
-        peer = self._clients.pop(client, None)
-        if peer is None:
-            return
+        peer = self._clients.pop(client)
         self._per_peer[peer] -= 1
         if not self._per_peer[peer]:
             del self._per_peer[peer]

@@ -38,6 +38,8 @@ class ClientSession(SMTP):
     """Reads commands strictly, collects replies, tells the client why it ends."""
 
     line_length_limit = _CHUNK
+    commands: tuple[str, ...] = ()
+    """The commands offered, each a method `smtp_...`; the library has more of them."""
 
     def __init__(
         self, hooks: AcceptHooks, *, hostname: str, max_message_size: int, timeout: float
@@ -87,10 +89,6 @@ class ClientSession(SMTP):
         line = status.encode() if isinstance(status, str) else status
         self._replies.append(line + b"\r\n")
         self._errors += line.startswith(b"5")
-
-    async def obey(self, verb: str, argument: str) -> None:
-        """Carry out a command, `verb` in upper case; answers it by `push`."""
-        raise NotImplementedError
 
     def state(self) -> tuple[Session, Transaction]:
         """Who the client is and the mail transaction under way."""
@@ -162,7 +160,9 @@ class ClientSession(SMTP):
         if len(line) > _COMMAND_LIMIT:
             return await self.push(f"500 5.5.2 The line is longer than {_COMMAND_LIMIT} octets")
         verb, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
-        await self.obey(verb.upper() if verb.isascii() else "", argument.rstrip(" "))
+        if verb.upper() not in self.commands or not verb.isascii():
+            return await self.push("500 5.5.1 This command is not known")
+        await getattr(self, f"smtp_{verb.upper()}")(argument.rstrip(" "))
 
     async def _read_command(self) -> bytes:
         self._idle = True

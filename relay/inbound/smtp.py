@@ -8,11 +8,12 @@ from relay.inbound.hooks import AcceptHooks
 from relay.inbound.session import ClientSession
 
 _CLIENT_NAME = re.compile(r"[^\x00-\x20\x7f]{1,255}")
-_COMMANDS = ("DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY")
 
 
 class RelaySMTP(ClientSession):
     """One client's session; every reply has a status code (RFC 2034)."""
+
+    commands = ("DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY")
 
     def __init__(
         self, hooks: AcceptHooks, *, hostname: str, max_message_size: int, timeout: float
@@ -23,13 +24,6 @@ class RelaySMTP(ClientSession):
         )
         self._hooks = hooks
         self._max_message_size = max_message_size
-
-    async def obey(self, verb: str, argument: str) -> None:
-        """Carry out a command."""
-        if verb in _COMMANDS:
-            await getattr(self, f"smtp_{verb}")(argument)
-        else:
-            await self.push("500 5.5.1 This command is not known")
 
     async def smtp_HELO(self, arg: str) -> None:  # noqa: N802 - the library's names
         """Greet a client that knows no extensions."""
@@ -107,7 +101,7 @@ class RelaySMTP(ClientSession):
 
     async def smtp_HELP(self, arg: str) -> None:  # noqa: N802
         """Name the commands."""
-        await self.push(f"214 2.0.0 Commands: {' '.join(_COMMANDS)}")
+        await self.push(f"214 2.0.0 Commands: {' '.join(self.commands)}")
 
     async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802
         """Part."""

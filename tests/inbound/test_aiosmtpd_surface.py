@@ -99,5 +99,5 @@ async def test_ext_31_command_limits_are_shared_by_the_class() -> None:
 
 
 def test_commands_are_methods() -> None:
-    for command in smtp._COMMANDS:
+    for command in smtp.RelaySMTP.commands:
         assert inspect.iscoroutinefunction(getattr(smtp.RelaySMTP, f"smtp_{command}"))

@@ -216,6 +216,12 @@ def test_outgoing_without_an_address(peer: object) -> None:
     assert message.body.startswith(b"Received: from client.test\r\n\tby relay.test ")
 
 
+def test_outgoing_takes_text_where_there_are_no_octets() -> None:
+    session, envelope = arrived(content="Subject: ü\udcff\r\n\r\n", original_content=None)
+    message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+    assert without_trace(message) == b"Subject: \xc3\xbc\xff\r\n\r\n"
+
+
 def test_needs_come_from_the_content_not_from_the_client() -> None:
     session, envelope = arrived(smtp_utf8=True, mail_options=["BODY=8BITMIME", "SMTPUTF8"])
     message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)

@@ -63,6 +63,7 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
         pytest.param(
             [HELLO, "MAIL FROM:<\udcff@b.test> SMTPUTF8"], "250 553", id="EXT-13: no UTF-8"
         ),
+        pytest.param([HELLO, MAIL, RCPT + " NOTIFY=NEVER"], "250 250 555", id="SRV-11"),
         pytest.param([HELLO, MAIL, "BDAT 5 LAST"], "250 250 500", id="EXT-18"),
         pytest.param([HELLO, "AUTH PLAIN AGEAYg==", "STARTTLS"], "250 500 500", id="EXT-23"),
         pytest.param(["FOO", "\udcff", "", "NOOP "], "500 500 500 250", id="SRV-22: unknown"),
