@@ -1,0 +1,126 @@
+"""DNS look-ups as values, over real packets."""
+
+import asyncio
+
+import pytest
+
+from relay.clock import SystemClock
+from relay.lab.world import World
+from relay.resolver import DnsResolver, DnsStatus, MxRecord
+
+
+class SetClock:
+    """The present, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return SystemClock().now() + self.ahead
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def resolver(world: World, clock: SetClock) -> DnsResolver:
+    return DnsResolver([world.dns.address], 1.0, clock)
+
+
+async def test_mx_records_as_they_stand(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "MX", "20 B.d.test.", "10 a.d.test.")
+    answer = await resolver.mx("D.test")
+    assert answer.status is DnsStatus.FOUND
+    assert set(answer.records) == {MxRecord(20, "b.d.test"), MxRecord(10, "a.d.test")}
+
+
+async def test_ext_27_the_root_name_is_empty(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "MX", "0 .")
+    assert (await resolver.mx("d.test")).records == (MxRecord(0, ""),)
+
+
+async def test_sts_02_txt_keeps_its_strings(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "TXT", [b"v=STSv1; id=2024", b"0602;"], "other")
+    answer = await resolver.txt("d.test")
+    assert set(answer.records) == {(b"v=STSv1; id=2024", b"0602;"), (b"other",)}
+
+
+async def test_sts_11_cnames_are_followed(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("_mta-sts.user.test", "CNAME", "_mta-sts.prov.test.")
+    world.dns.add("_mta-sts.prov.test", "TXT", "v=STSv1; id=1;")
+    answer = await resolver.txt("_mta-sts.user.test")
+    assert answer.records == ((b"v=STSv1; id=1;",),)
+    assert answer.canonical == "_mta-sts.prov.test"
+
+
+async def test_both_families_six_first(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "A", "192.0.2.1")
+    world.dns.add("d.test", "AAAA", "2001:db8::1")
+    assert (await resolver.addresses("d.test")).records == ("2001:db8::1", "192.0.2.1")
+
+
+async def test_one_family_in_trouble_leaves_the_other(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "A", "192.0.2.1")
+    world.dns.fail("d.test", "AAAA", "SERVFAIL")
+    assert (await resolver.addresses("d.test")).records == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize("fault", ["SERVFAIL", "REFUSED", "TIMEOUT", "GARBAGE"])
+async def test_sts_17_trouble_is_a_value_and_not_kept(
+    world: World, resolver: DnsResolver, fault: str
+) -> None:
+    world.dns.add("d.test", "TXT", "x")
+    world.dns.fail("d.test", "TXT", fault)  # type: ignore[arg-type]
+    answer = await resolver.txt("d.test")
+    assert answer.status is DnsStatus.TROUBLE
+    assert answer.detail
+    world.dns.restore("d.test", "TXT")
+    assert (await resolver.txt("d.test")).status is DnsStatus.FOUND
+
+
+async def test_absence_has_two_kinds(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("a.d.test", "A", "192.0.2.1")
+    assert (await resolver.txt("a.d.test")).status is DnsStatus.NODATA
+    assert (await resolver.txt("d.test")).status is DnsStatus.NODATA
+    assert (await resolver.txt("none.test")).status is DnsStatus.NXDOMAIN
+
+
+async def test_answers_live_as_long_as_their_ttl(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    world.dns.add("d.test", "TXT", "x", ttl=300)
+    question = ("d.test", "TXT")
+    for ahead, asked in ((0, 1), (299, 1), (301, 2)):
+        clock.ahead = ahead
+        await resolver.txt("d.test")
+        assert world.dns.queries.count(question) == asked
+
+
+async def test_ttl_0_is_not_kept(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "TXT", "x", ttl=0)
+    await resolver.txt("d.test")
+    await resolver.txt("d.test")
+    assert world.dns.queries.count(("d.test", "TXT")) == 2
+
+
+async def test_rfc_2308_a_negative_answer_lives_as_long_as_its_soa(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    for ahead, asked in ((0, 1), (59, 1), (61, 2)):
+        clock.ahead = ahead
+        assert (await resolver.txt("none.test")).status is DnsStatus.NXDOMAIN
+        assert world.dns.queries.count(("none.test", "TXT")) == asked
+
+
+async def test_equal_questions_at_once_are_asked_once(world: World, resolver: DnsResolver) -> None:
+    world.dns.add("d.test", "TXT", "x")
+    answers = await asyncio.gather(*(resolver.txt("d.test") for _ in range(50)))
+    assert {answer.status for answer in answers} == {DnsStatus.FOUND}
+    assert world.dns.queries.count(("d.test", "TXT")) == 1
+
+
+async def test_a_name_that_cannot_be_asked_for_is_trouble(resolver: DnsResolver) -> None:
+    for name in ("a" * 64 + ".test", "..", "x" * 300):
+        assert (await resolver.txt(name)).status is DnsStatus.TROUBLE
