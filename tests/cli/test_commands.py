@@ -131,6 +131,21 @@ async def test_an_operator_looks_and_acts(world: World, path: Path) -> None:
     assert "certificate expired" in relay("violations", "-c", path).stdout
 
 
+async def test_sighup_opens_the_log_anew(world: World, path: Path) -> None:
+    mx = await world.mx_host("mx.d.test")
+    world.domain("d.test", mx=[(10, mx.name)], policy="testing", patterns=["other.test"])
+    log = path.parent / "var" / "violations.jsonl"
+    async with serving(path) as (child, port):
+        await asyncio.to_thread(send, port, "u@d.test")
+        await mx.received(1, timeout=10)
+        child.send_signal(signal.SIGHUP)
+        await asyncio.to_thread(send, port, "u@d.test")
+        await mx.received(2, timeout=10)
+        child.send_signal(signal.SIGTERM)
+        assert await child.wait() == 0
+    assert log.read_bytes().count(b"\n") == 2
+
+
 async def test_policy_of_a_domain_without_one(world: World, path: Path) -> None:
     run = await asyncio.to_thread(relay, "policy", "d.test", "--json", "-c", path)
     assert json.loads(run.stdout) == {
