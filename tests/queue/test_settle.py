@@ -12,7 +12,7 @@ from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 from relay.queue.job import Job
 from relay.queue.retry import Schedule
-from relay.queue.settle import Rules, settle
+from relay.queue.settle import Rules, settle, settle_later
 from relay.reply import Reply, parse_reply
 
 HOUR = 3600.0
@@ -165,3 +165,50 @@ def test_findings_are_stamped_with_the_queue_id_unless_noted() -> None:
     )
     findings = settle(job("u@d.test"), result, ORIGINAL, 1e9, RULES).findings
     assert [one.queue_id for one in findings] == ["Q1", None]
+
+
+def test_a_recipient_without_an_outcome_is_kept() -> None:
+    result = DeliveryResult((outcome("a@d.test", Status.DELIVERED),))
+    rest = settle(job("a@d.test", "b@d.test"), result, ORIGINAL, 1e9, RULES).remainder
+    assert rest is not None
+    assert rest.recipients == ("b@d.test",)
+
+
+def test_an_outcome_for_nobody_is_not_told() -> None:
+    answers = (outcome("u@d.test", Status.DELIVERED), outcome("other@d.test", Status.FAILED))
+    settlement = settle(job("u@d.test"), DeliveryResult(answers), ORIGINAL, 1e9, RULES)
+    assert (settlement.notices, settlement.remainder) == ((), None)
+
+
+def test_snd_26_a_failure_and_a_delay_make_one_notice() -> None:
+    answers = (outcome("a@d.test", Status.FAILED), outcome("b@d.test", Status.DEFERRED))
+    late = job("a@d.test", "b@d.test", age=5 * HOUR)
+    settlement = settle(late, DeliveryResult(answers), ORIGINAL, 1e9, RULES)
+    (told,) = settlement.notices
+    assert (told.body.count(b"Action: failed"), told.body.count(b"Action: delayed")) == (1, 1)
+    assert settlement.remainder is not None
+    assert settlement.remainder.recipients == ("b@d.test",)
+
+
+def test_dsn_20_a_failure_before_the_delay_tells_of_no_delay() -> None:
+    answers = (outcome("a@d.test", Status.FAILED), outcome("b@d.test", Status.DEFERRED))
+    settlement = settle(job("a@d.test", "b@d.test"), DeliveryResult(answers), b"", 1e9, RULES)
+    assert b"delayed" not in settlement.notices[0].body
+    assert settlement.remainder is not None
+    assert not settlement.remainder.warned
+
+
+def test_snd_25_a_sender_that_is_no_address_cannot_be_told() -> None:
+    result = DeliveryResult((outcome("u@d.test", Status.FAILED),))
+    settlement = settle(job("u@d.test", sender="nobody"), result, ORIGINAL, 1e9, RULES)
+    assert (settlement.notices, settlement.remainder) == ((), None)
+
+
+def test_a_fault_of_our_own_gives_nothing_up_however_old_the_mail() -> None:
+    old = job("u@d.test", age=50 * 24 * HOUR, attempts=3)
+    settlement = settle_later(old, "a bug", 1e9, RULES)
+    assert settlement.notices == ()
+    assert settlement.remainder is not None
+    assert settlement.remainder.recipients == ("u@d.test",)
+    assert settlement.remainder.next_attempt == 1e9 + 300
+    assert settlement.remainder.last.reply == "451 4.3.0 a bug"

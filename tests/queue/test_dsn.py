@@ -1,0 +1,208 @@
+"""The notice a sender gets: true, complete, and fit for any mail program."""
+
+import email
+from collections.abc import Sequence
+from email.message import EmailMessage
+from email.policy import default
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.envelope import Envelope, Message
+from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.outcome import Outcome, Reason, Status
+from relay.queue.dsn import Notice, write_notice
+from relay.queue.job import Job
+from relay.reply import Reply, parse_reply
+
+NOW, CREATED, ENDS = 1_700_000_000.0, 1_699_990_000.0, 1_700_400_000.0
+ORIGINAL = b"Received: here\r\nSubject: hello\r\n\r\nthe body\r\n"
+POLICY = PolicySnapshot("20260101", "enforce", ("mx.d.test",), 86400, 2e9)
+REFUSED = Reply(550, "5.1.1", "no such user")
+HELD = Reply(451, "4.7.1", "no mail host of d.test passed its policy")
+EXPIRED = Finding(
+    NOW,
+    "d.test",
+    POLICY,
+    Failure.CERTIFICATE_EXPIRED,
+    "the certificate ended on 2026-01-01",
+    Action.REFUSED,
+    "mx.d.test",
+    ("192.0.2.77",),
+)
+
+
+def answered(recipient: str, reply: Reply = REFUSED, status: Status = Status.FAILED) -> Outcome:
+    return Outcome(recipient, status, reply, Reason.ANSWERED, remote=True, host="mx.d.test")
+
+
+def held(recipient: str) -> Outcome:
+    return Outcome(recipient, Status.DEFERRED, HELD, Reason.POLICY, address="192.0.2.77")
+
+
+def written(
+    failed: Sequence[Outcome] = (),
+    delayed: Sequence[Outcome] = (),
+    findings: Sequence[Finding] = (),
+    *,
+    sender: str = "me@a.test",
+    original: bytes = ORIGINAL,
+) -> Message:
+    recipients = tuple(one.recipient for one in (*failed, *delayed))
+    job = Job("Q1.1", "Q1", CREATED, "d.test", Envelope(sender, recipients), 6)
+    notice = Notice(job, failed, delayed, findings, NOW, ENDS)
+    return write_notice(notice, original, "relay.test", "N1")
+
+
+def read(message: Message) -> EmailMessage:
+    parsed = email.message_from_bytes(message.body, policy=default)
+    assert isinstance(parsed, EmailMessage)
+    assert not parsed.defects
+    return parsed
+
+
+def parts(message: Message) -> tuple[str, list[dict[str, str]], EmailMessage]:
+    text, status, header = read(message).iter_parts()
+    groups = [dict(group.items()) for group in status.walk() if group is not status]
+    assert isinstance(header, EmailMessage)
+    return text.get_content(), groups, header
+
+
+def test_dsn_18_the_header() -> None:
+    report = read(written([answered("u@d.test")]))
+    assert report["From"] == "Mail Delivery System <MAILER-DAEMON@relay.test>"
+    assert report["To"] == "me@a.test"
+    assert report["Date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
+    assert report["Message-ID"] == "<N1@relay.test>"
+    assert report["Auto-Submitted"] == "auto-replied"
+
+
+def test_snd_25_the_notice_goes_to_the_sender_from_nobody() -> None:
+    message = written([answered("u@d.test")])
+    assert message.envelope == Envelope(None, ("me@a.test",))
+    assert (message.id, message.created) == ("N1", NOW)
+
+
+def test_snd_26_one_notice_tells_of_all() -> None:
+    failed = [answered("a@d.test"), answered("b@d.test")]
+    text, groups, _ = parts(written(failed, [held("c@d.test")]))
+    assert groups[0] == {
+        "Reporting-MTA": "dns; relay.test",
+        "Arrival-Date": "Tue, 14 Nov 2023 19:26:40 +0000",
+    }
+    assert [(one["Final-Recipient"], one["Action"]) for one in groups[1:]] == [
+        ("rfc822; a@d.test", "failed"),
+        ("rfc822; b@d.test", "failed"),
+        ("rfc822; c@d.test", "delayed"),
+    ]
+    assert all(f"<{name}@d.test>" in text for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "told"),
+    [
+        pytest.param(REFUSED, Status.FAILED, "5.1.1", id="DSN-14 as answered"),
+        pytest.param(Reply(550, None, "no"), Status.FAILED, "5.0.0", id="DSN-14 no code given"),
+        pytest.param(HELD, Status.DEFERRED, "5.7.1", id="EXT-26 too old, but the cause is known"),
+        pytest.param(Reply(451, None, "no"), Status.DEFERRED, "5.4.7", id="EXT-26 too old"),
+        pytest.param(Reply(421, "4.0.0", ""), Status.DEFERRED, "5.4.7", id="EXT-26 no cause"),
+    ],
+)
+def test_status_of_a_failure(reply: Reply, status: Status, told: str) -> None:
+    _, groups, _ = parts(written([answered("u@d.test", reply, status)]))
+    assert groups[1]["Status"] == told
+
+
+def test_dsn_14_and_16_a_delay_has_class_4_and_an_end() -> None:
+    _, groups, _ = parts(written([], [held("u@d.test")]))
+    assert groups[1]["Status"] == "4.7.1"
+    assert groups[1]["Will-Retry-Until"] == "Sun, 19 Nov 2023 13:20:00 +0000"
+
+
+def test_dsn_16_only_a_delay_has_an_end() -> None:
+    _, groups, _ = parts(written([answered("u@d.test")]))
+    assert "Will-Retry-Until" not in groups[1]
+
+
+def test_dsn_15_a_remote_reply_is_quoted_with_its_host() -> None:
+    _, groups, _ = parts(written([answered("u@d.test")]))
+    assert groups[1]["Remote-MTA"] == "dns; mx.d.test"
+    assert groups[1]["Diagnostic-Code"] == "smtp; 550 5.1.1 no such user"
+
+
+def test_dsn_15_our_own_decision_is_no_remote_reply() -> None:
+    text, groups, _ = parts(written([held("u@d.test")], findings=[EXPIRED]))
+    assert groups[1].keys() == {"Final-Recipient", "Action", "Status", "Last-Attempt-Date"}
+    assert "no mail host of d.test passed its policy" in " ".join(text.split())
+    assert "451" not in text
+
+
+def test_dsn_21_a_policy_failure_names_what_was_seen_and_whose_side_it_is() -> None:
+    text, _, _ = parts(written([held("u@d.test")], findings=[EXPIRED]))
+    told = " ".join(text.split())
+    assert "d.test, host mx.d.test: certificate-expired: the certificate ended" in told
+    assert "MTA-STS policy: mode enforce, id 20260101" in told
+    assert "Only the operators of that domain can repair this" in told
+    assert "given up now" in told
+
+
+def test_dsn_17_no_address_of_a_host_is_told() -> None:
+    assert b"192.0.2.77" not in written([held("u@d.test")], findings=[EXPIRED]).body
+
+
+def test_findings_are_not_told_where_a_host_has_answered() -> None:
+    text, _, _ = parts(written([answered("u@d.test")], findings=[EXPIRED]))
+    assert "certificate" not in text
+
+
+def test_dsn_11_only_the_header_goes_back() -> None:
+    message = written([answered("u@d.test")])
+    _, _, header = parts(message)
+    assert header.get_content_type() == "text/rfc822-headers"
+    assert header.get_content() == "Received: here\r\nSubject: hello\r\n"
+    assert b"the body" not in message.body
+
+
+def test_a_huge_header_is_cut_at_the_end_of_a_line() -> None:
+    message = written([answered("u@d.test")], original=b"X: y\r\n" * 100_000 + b"\r\nbody")
+    assert len(message.body) < 40_000
+    _, _, header = parts(message)
+    assert header.get_content().endswith("X: y\r\n")
+
+
+def test_ext_17_utf_8_addresses_are_typed_so() -> None:
+    message = written([answered("grün@d.test")], sender="mé@a.test")
+    _, groups, _ = parts(message)
+    assert groups[1]["Final-Recipient"] == "utf-8; gr\\x{FC}n@d.test"
+    assert message.envelope.smtputf8
+    assert message.envelope.eight_bit
+
+
+def test_an_8_bit_original_does_not_make_the_notice_8_bit() -> None:
+    message = written([answered("u@d.test")], original="Subject: grün\r\n\r\n".encode())
+    assert message.body.isascii()
+    assert not message.envelope.eight_bit
+
+
+@given(
+    st.text(max_size=2000), st.binary(max_size=2000), st.text(max_size=300), st.sampled_from(Status)
+)
+def test_whatever_others_say_the_notice_keeps_its_form(
+    said: str, original: bytes, detail: str, status: Status
+) -> None:
+    finding = Finding(NOW, "d.test", POLICY, Failure.MX_MISMATCH, detail, Action.REFUSED, "mx.test")
+    local = Outcome("v@d.test", Status.DEFERRED, Reply(451, None, detail), Reason.POLICY)
+    outcomes = [answered("u@d.test", parse_reply(550, said), status), local]
+    message = written(outcomes, findings=[finding], original=original)
+    assert message.body.isascii()
+    assert message.body.count(b"\n") == message.body.count(b"\r") == message.body.count(b"\r\n")
+    assert max(map(len, message.body.split(b"\r\n"))) <= 998
+    report = read(message)
+    assert report["To"] == "me@a.test"
+    _, groups, _ = parts(message)
+    assert [group.get("Final-Recipient") for group in groups] == [
+        None,
+        "rfc822; u@d.test",
+        "rfc822; v@d.test",
+    ]

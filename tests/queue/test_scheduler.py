@@ -1,0 +1,429 @@
+"""Stories of the running queue, with a real store and a delivery that follows a script."""
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from relay.db.desk import Desk
+from relay.db.spool import Spool
+from relay.envelope import Envelope, Message
+from relay.errors import StorageError
+from relay.evidence import Action, Failure, Finding
+from relay.outcome import DeliveryResult, Outcome, Reason, Status
+from relay.queue.job import Settlement
+from relay.queue.retry import Schedule
+from relay.queue.scheduler import Limits, Scheduler
+from relay.queue.settle import Rules
+from relay.reply import Reply
+
+PATIENCE = 20.0
+DEFAULT = Limits()
+HOUR = 3600.0
+REPLIES = {
+    Status.DELIVERED: Reply(250, "2.0.0", "ok"),
+    Status.DEFERRED: Reply(451, "4.3.0", "later"),
+    Status.FAILED: Reply(550, "5.1.1", "no such user"),
+}
+
+
+class SetClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Script:
+    """A delivery that answers by the recipient's local part and may be held up by domain."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []  # (domain, recipient) in the order begun
+        self.bodies: list[bytes] = []
+        self.open: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.slow: set[str] = set()
+        self.running: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.grown = asyncio.Event()
+
+    async def deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
+        self.log += [(domain, recipient) for recipient in envelope.recipients]
+        self.bodies.append(body)
+        self.grown.set()
+        self.running[domain] += 1
+        self.most |= self.running
+        try:
+            if domain in self.slow:
+                await self.open[domain].wait()
+        finally:
+            self.running[domain] -= 1
+        if envelope.recipients[0].startswith("bug"):
+            raise ZeroDivisionError
+        found = Finding(1.0, domain, None, Failure.MX_MISMATCH, "x", Action.REFUSED)
+        return DeliveryResult(tuple(map(_outcome, envelope.recipients)), (found,))
+
+    async def begun(self, count: int) -> list[tuple[str, str]]:
+        """What was begun, once it is `count`."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.log) < count:
+                self.grown.clear()
+                await self.grown.wait()
+        return self.log
+
+
+def _outcome(recipient: str) -> Outcome:
+    status = {"later": Status.DEFERRED, "never": Status.FAILED}.get(
+        recipient.partition("@")[0], Status.DELIVERED
+    )
+    reason = None if status is Status.DELIVERED else Reason.ANSWERED
+    return Outcome(recipient, status, REPLIES[status], reason, remote=True, host="mx.test")
+
+
+class Told:
+    """The settlements told, which tests wait for."""
+
+    def __init__(self) -> None:
+        self.settlements: list[Settlement] = []
+        self.grown = asyncio.Event()
+
+    def __call__(self, settlement: Settlement, result: DeliveryResult) -> None:
+        self.settlements.append(settlement)
+        self.grown.set()
+
+    async def count(self, count: int) -> list[Settlement]:
+        """The settlements, once there are `count`."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.settlements) < count:
+                self.grown.clear()
+                await self.grown.wait()
+        return self.settlements
+
+
+class House:
+    """A scheduler with all it needs."""
+
+    def __init__(self, spool: Spool, limits: Limits) -> None:
+        self.clock, self.script, self.told = SetClock(), Script(), Told()
+        self.spool = spool
+        numbers = iter(range(1000))
+        rules = Rules(
+            Schedule((60.0, 300.0), 5 * 24 * HOUR, 4 * HOUR),
+            "relay.test",
+            lambda: 0.5,
+            lambda: f"N{next(numbers)}",
+        )
+        self.scheduler = Scheduler(spool, self.script.deliver, rules, self.clock, self.told, limits)
+
+    async def accept(self, name: str, *recipients: str, sender: str | None = "me@a.test") -> None:
+        content = b"Subject: x\r\n\r\n" + name.encode()
+        envelope = Envelope(sender, recipients)
+        await self.scheduler.accept(Message(name, envelope, content, self.clock.now()))
+
+
+Build = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool-0.db")
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+def build(spool: Spool) -> Build:
+    """Runs a scheduler on the spool; closed at the end of its block."""
+
+    @asynccontextmanager
+    async def building(
+        limits: Limits = DEFAULT, stop_timeout: float = PATIENCE
+    ) -> AsyncIterator[House]:
+        house = House(spool, limits)
+        running = asyncio.ensure_future(house.scheduler.run())
+        try:
+            yield house
+        finally:
+            await house.scheduler.aclose(stop_timeout)
+            await running
+
+    return building
+
+
+async def test_what_is_accepted_is_delivered_at_once_and_leaves_nothing(
+    build: Build, tmp_path: Path
+) -> None:
+    async with build() as house:
+        await house.accept("Q1", "a@d.test", "b@e.test", "c@d.test")
+        await house.told.count(2)
+    assert sorted(house.script.log) == [
+        ("d.test", "a@d.test"),
+        ("d.test", "c@d.test"),
+        ("e.test", "b@e.test"),
+    ]
+    assert list(Desk(tmp_path).jobs()) == []
+
+
+async def test_srv_17_left_over_mail_is_delivered_after_a_crash(build: Build, spool: Spool) -> None:
+    old = Message("Q1", Envelope(None, ("a@d.test",)), b"x: y\r\n\r\n", 1.0)
+    await spool.put(old, claimed=True)  # and the relay died
+    await spool.release_all()
+    async with build() as house:
+        await house.told.count(1)
+    assert house.script.bodies == [old.body]
+
+
+async def test_snd_17_only_the_deferred_recipient_is_tried_again(build: Build) -> None:
+    async with build() as house:
+        await house.accept("Q1", "a@d.test", "later@d.test", "never@d.test")
+        first, bounce = await house.told.count(2)
+        assert first.remainder is not None
+        assert first.remainder.recipients == ("later@d.test",)
+        assert bounce.job.envelope == Envelope(None, ("me@a.test",))
+        house.clock.time += 60.0
+        await house.told.count(3)
+    assert house.script.log[3:] == [("a.test", "me@a.test"), ("d.test", "later@d.test")]
+
+
+async def test_what_is_not_due_is_left_alone(build: Build, spool: Spool) -> None:
+    async with build() as house:
+        await house.accept("Q1", "later@d.test")
+        await house.told.count(1)
+        house.clock.time += 59.9
+        assert await spool.claim(house.clock.now(), 10) == []
+
+
+async def test_snd_24_a_bounce_that_fails_makes_no_bounce(build: Build, tmp_path: Path) -> None:
+    async with build() as house:
+        await house.accept("Q1", "never@d.test", sender="never@a.test")
+        await house.told.count(2)
+    assert [notice.id for one in house.told.settlements for notice in one.notices] == ["N0"]
+    assert list(Desk(tmp_path).jobs()) == []
+
+
+async def test_mail_too_old_is_given_up_only_after_a_last_attempt(build: Build) -> None:
+    async with build() as house:
+        await house.accept("Q1", "later@d.test")
+        await house.told.count(1)
+        house.clock.time += 6 * 24 * HOUR
+        told = await house.told.count(3)
+    assert [len(one.notices) for one in told] == [0, 1, 0]
+    assert house.script.log[1] == ("d.test", "later@d.test")
+
+
+async def test_snd_37_a_domain_has_few_attempts_at_once(build: Build) -> None:
+    async with build(Limits(per_domain=3)) as house:
+        house.script.slow.add("d.test")
+        for number in range(10):
+            await house.accept(f"Q{number}", f"u{number}@d.test")
+        assert len(await house.script.begun(3)) == 3
+        house.script.open["d.test"].set()
+        await house.told.count(10)
+    assert house.script.most["d.test"] == 3
+    assert house.script.log == [("d.test", f"u{number}@d.test") for number in range(10)]
+
+
+@pytest.mark.parametrize("limits", [Limits(8, 4, 4), Limits(1000, 200, 20)], ids=["few", "many"])
+async def test_slow_domains_do_not_delay_another(build: Build, limits: Limits) -> None:
+    async with build(limits) as house:
+        house.script.slow |= {"slow.test", "dead.test"}
+        for number in range(30):
+            await house.accept(f"S{number}", f"u{number}@slow.test")
+            await house.accept(f"D{number}", f"u{number}@dead.test")
+        for number in range(5):
+            await house.accept(f"Q{number}", f"u@d{number}.test")
+        await house.told.count(5)
+        assert {one.job.domain for one in house.told.settlements} == {
+            f"d{number}.test" for number in range(5)
+        }
+        for domain in house.script.slow:
+            house.script.open[domain].set()
+        await house.told.count(65)
+    assert len(house.script.log) == len(set(house.script.log)) == 65
+
+
+async def test_mail_beyond_the_window_waits_in_the_store(build: Build, tmp_path: Path) -> None:
+    async with build(Limits(4, 2, 2)) as house:
+        house.script.slow.add("d.test")
+        for number in range(20):
+            await house.accept(f"Q{number:02}", f"u{number}@d.test")
+        states = Counter(record.state for record in Desk(tmp_path).jobs())
+        assert states == {"active": 2, "waiting": 18}
+        house.script.open["d.test"].set()
+        await house.told.count(20)
+    assert len(set(house.script.log)) == 20
+
+
+async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> None:
+    async with build(Limits(per_domain=1)) as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        large = Message("Q2", Envelope(None, ("b@d.test",)), b"x" * 100_000, 1.0)
+        await house.scheduler.accept(large)
+        (waiting,) = house.scheduler._waiting["d.test"]
+        assert waiting.body is None
+        house.script.open["d.test"].set()
+        await house.told.count(2)
+    assert house.script.bodies[1] == large.body
+
+
+async def test_a_client_that_has_gone_does_not_strand_its_mail(build: Build) -> None:
+    async with build() as house:
+        accepting = asyncio.ensure_future(house.accept("Q1", "a@d.test"))
+        await asyncio.sleep(0)  # the commit is on its way
+        accepting.cancel()
+        await house.told.count(1)
+    assert house.script.log == [("d.test", "a@d.test")]
+
+
+async def test_a_bug_in_delivery_means_later(
+    build: Build, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    async with build() as house:
+        await house.accept("Q1", "bug@d.test")
+        (settlement,) = await house.told.count(1)
+    assert settlement.remainder is not None
+    assert settlement.notices == ()
+    assert "ZeroDivisionError" in caplog.text
+    (record,) = Desk(tmp_path).jobs()
+    assert (record.state, record.attempts) == ("waiting", 1)
+
+
+async def test_a_fault_in_telling_is_logged_and_the_job_is_settled(
+    spool: Spool, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    house = House(spool, Limits())
+
+    def fail(settlement: Settlement, result: DeliveryResult) -> None:
+        house.told(settlement, result)
+        raise ZeroDivisionError
+
+    house.scheduler._on_settled = fail
+    await house.accept("Q1", "a@d.test")
+    await house.told.count(1)
+    await house.scheduler.aclose(PATIENCE)
+    assert "telling of a settlement failed" in caplog.text
+    assert list(Desk(tmp_path).jobs()) == []
+
+
+class Heard(logging.Handler):
+    """Tells when something is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.event.set()
+
+
+async def test_storage_trouble_at_settling_never_delivers_again(
+    build: Build, spool: Spool, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    heard = Heard()
+    logging.getLogger("relay.queue.scheduler").addHandler(heard)
+    async with build() as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        await spool._committer.run(lambda db: db.execute("PRAGMA query_only = ON").fetchall())
+        house.script.open["d.test"].set()
+        await asyncio.wait_for(heard.event.wait(), PATIENCE)
+        await spool._committer.run(lambda db: db.execute("PRAGMA query_only = OFF").fetchall())
+        await house.told.count(1)
+    logging.getLogger("relay.queue.scheduler").removeHandler(heard)
+    assert "Q1.1 is not settled yet" in caplog.text
+    assert house.script.log == [("d.test", "a@d.test")]
+    assert list(Desk(tmp_path).jobs()) == []
+
+
+async def test_a_message_whose_content_is_gone_is_kept_and_told_to_the_operator(
+    build: Build, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = Message("Q1", Envelope(None, ("a@d.test",)), b"x", 1.0)
+    await spool.put(message, claimed=False)
+    await spool._committer.run(lambda db: db.execute("DELETE FROM message").rowcount)
+    async with build() as house:
+        (settlement,) = await house.told.count(1)
+    assert settlement.remainder is not None
+    assert "message Q1 has no content" in caplog.text
+    assert house.script.log == []
+
+
+async def test_dropped_mail_that_waits_for_its_turn_is_not_delivered(
+    build: Build, tmp_path: Path
+) -> None:
+    async with build(Limits(per_domain=1)) as house:
+        house.script.slow.add("d.test")
+        for name in ("Q1", "Q2", "Q3"):
+            await house.accept(name, f"{name}@d.test")
+        assert await asyncio.to_thread(Desk(tmp_path).drop, ["Q2.1"]) == 1
+        (gone,) = await house.told.count(1)
+        assert gone.job.id == "Q2.1"
+        house.script.open["d.test"].set()
+        await house.told.count(3)
+    assert [recipient for _, recipient in house.script.log] == ["Q1@d.test", "Q3@d.test"]
+
+
+async def test_an_active_job_that_is_dropped_ends_with_its_attempt(
+    build: Build, tmp_path: Path
+) -> None:
+    async with build() as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "never@d.test")
+        await house.script.begun(1)
+        await asyncio.to_thread(Desk(tmp_path).drop, ["Q1.1"])
+        house.script.open["d.test"].set()
+        await house.told.count(1)
+    assert list(Desk(tmp_path).jobs()) == []
+    assert len(house.script.log) == 1
+
+
+async def test_retry_takes_effect_on_the_running_queue(build: Build, tmp_path: Path) -> None:
+    async with build() as house:
+        await house.accept("Q1", "later@d.test")
+        await house.told.count(1)
+        await asyncio.to_thread(Desk(tmp_path).retry, ["Q1.1"], house.clock.now())
+        await house.told.count(2)
+    assert len(house.script.log) == 2
+
+
+async def test_closing_waits_for_attempts_and_starts_no_more(build: Build, tmp_path: Path) -> None:
+    async with build(Limits(per_domain=1)) as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        await house.accept("Q2", "b@d.test")
+        await house.script.begun(1)
+        closing = asyncio.ensure_future(house.scheduler.aclose(PATIENCE))
+        await asyncio.sleep(0)
+        house.script.open["d.test"].set()
+        await closing
+        with pytest.raises(StorageError, match="stopping"):
+            await house.accept("Q3", "c@d.test")
+    assert house.script.log == [("d.test", "a@d.test")]
+    (left,) = Desk(tmp_path).jobs()
+    assert (left.id, left.state, left.attempts) == ("Q2.1", "waiting", 0)
+
+
+async def test_an_attempt_that_is_cut_waits_and_is_not_counted(
+    build: Build, tmp_path: Path
+) -> None:
+    async with build(stop_timeout=0.0) as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        await house.script.begun(1)
+    (left,) = Desk(tmp_path).jobs()
+    assert (left.state, left.attempts, left.reason) == ("waiting", 0, None)
+
+
+async def test_findings_are_kept_with_the_settlement(build: Build, spool: Spool) -> None:
+    async with build() as house:
+        await house.accept("Q1", "a@d.test")
+        await house.told.count(1)
+    ((_, finding),) = await spool.pending_findings(10)
+    assert finding.queue_id == "Q1"
