@@ -131,7 +131,7 @@ def _ends(log: io.BytesIO) -> "dict[str, dict[str, str]]":
 
 def _records(settings: "Settings") -> "list[Record]":
     from relay.app import LEDGER
-    from relay.db.ledger import read_ledger
+    from relay.db.ledger_reader import read_ledger
     from relay.reporting.store import Filter
 
     path = settings.storage_directory / LEDGER

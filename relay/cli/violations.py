@@ -9,7 +9,7 @@ import click
 
 from relay.cli.options import Moment, config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table
-from relay.db.ledger import read_ledger
+from relay.db.ledger_reader import read_ledger
 from relay.reporting.store import Filter
 from relay.reporting.violations import Record
 

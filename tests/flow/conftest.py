@@ -16,7 +16,7 @@ from relay import config
 from relay.app import LEDGER, serve
 from relay.clock import SystemClock
 from relay.db.desk import Desk
-from relay.db.ledger import read_ledger
+from relay.db.ledger_reader import read_ledger
 from relay.lab.world import World
 from relay.reporting.journal import Journal
 from relay.reporting.store import Filter

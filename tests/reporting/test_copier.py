@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.db.ledger import Ledger, read_ledger
+from relay.db.ledger import Ledger
+from relay.db.ledger_reader import read_ledger
 from relay.db.spool import Spool
 from relay.evidence import Action, Failure, Finding
 from relay.reporting.copier import Copier, entries_of
