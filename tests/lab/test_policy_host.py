@@ -73,6 +73,13 @@ async def test_other_paths_and_other_names_are_not_found(
         await client.send(request(client, "mta-sts.unknown.test"))
 
 
+async def test_a_client_without_sni_meets_nobody(world: World) -> None:
+    async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - it shall see the answer
+        response = await client.get(f"https://127.0.0.1:{world.https_port}{PATH}")
+    assert response.status_code == 404
+    assert world.web.snis == [None]
+
+
 async def test_a_bad_certificate_takes_the_place_of_the_good_one(
     world: World, site: Site, client: httpx.AsyncClient
 ) -> None:

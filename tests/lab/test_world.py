@@ -74,6 +74,18 @@ async def test_a_host_may_have_two_addresses(world: World) -> None:
     assert zone(world, "mx.d.test", "A") == ["127.0.9.1", "127.0.9.2"]
 
 
+async def test_a_host_may_live_on_ipv6(world: World) -> None:
+    try:
+        mx = await world.mx_host("mx.d.test", address="::1")
+    except OSError:
+        pytest.skip("no IPv6 on loopback here")
+    assert zone(world, "mx.d.test", "AAAA") == ["::1"]
+    _, writer = await asyncio.open_connection(mx.address, world.smtp_port)
+    writer.close()
+    await writer.wait_closed()
+    assert await mx.endings.reach(1, 5) == [""]
+
+
 async def test_nobody_listens_where_it_says_so(world: World) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", world.smtp_port)
