@@ -44,6 +44,11 @@ class _Protocol(SMTPProtocol):
         self.room.set()
         self.gone = asyncio.Event()
 
+    @property
+    def out_of_step(self) -> bool:
+        """Whether there is a rest of a reply that nobody asked for: it would answer the next."""
+        return bool(self._buffer)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self.room.clear()
@@ -76,12 +81,11 @@ class Wire:
 
     async def ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         """The reply to a command, of one word or more, sent as they are."""
-        return _reply(*await self._heard(self._protocol.execute_command(*words, timeout=timeout)))
+        return _reply(*await self._command(*words, timeout=timeout))
 
     async def ehlo(self, name: bytes, timeout: float) -> tuple[Reply, str]:  # noqa: ASYNC109
         """The reply to EHLO, and its text with the lines ended by LF."""
-        command = self._protocol.execute_command(b"EHLO", name, timeout=timeout)
-        code, text = await self._heard(command)
+        code, text = await self._command(b"EHLO", name, timeout=timeout)
         return _reply(code, text), text
 
     async def start_tls(
@@ -144,6 +148,12 @@ class Wire:
         transport = self._protocol.transport
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
+
+    async def _command(self, *words: bytes, timeout: float) -> _Heard:  # noqa: ASYNC109
+        if self._protocol.out_of_step:
+            self.abort()
+            raise Disconnected("more replies than commands")
+        return await self._heard(self._protocol.execute_command(*words, timeout=timeout))
 
     async def _write(self, block: bytes, timeout: float) -> None:  # noqa: ASYNC109
         self._protocol.write(block)
