@@ -1,0 +1,138 @@
+"""The committer's thread: many to a transaction, and no trouble of one is that of another."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.db.committer import Committer
+from relay.errors import StorageError
+
+Insert = Callable[[sqlite3.Connection], int]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "x.db"
+
+
+@pytest.fixture
+def committer(path: Path) -> Iterator[Committer]:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.1)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE t (x UNIQUE)")
+    committer = Committer(db, path)
+    yield committer
+    committer.close()
+
+
+def insert(value: object) -> Insert:
+    return lambda db: db.execute("INSERT INTO t VALUES (?)", (value,)).rowcount
+
+
+def rows(path: Path) -> list[object]:
+    db = sqlite3.connect(path)
+    values = [row[0] for row in db.execute("SELECT x FROM t ORDER BY x")]
+    db.close()
+    return values
+
+
+async def test_what_is_answered_is_committed(committer: Committer, path: Path) -> None:
+    assert await committer.run(insert(1)) == 1
+    assert rows(path) == [1]
+
+
+async def test_what_waits_goes_into_one_transaction(committer: Committer) -> None:
+    said: list[str] = []
+    await committer.run(lambda db: db.set_trace_callback(said.append))
+    loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def block(db: sqlite3.Connection) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return gate.wait()
+
+    first = committer.run(block)
+    await begun.wait()
+    rest = [committer.run(insert(number)) for number in range(50)]
+    gate.set()
+    await asyncio.gather(first, *rest)
+    assert [one for one in said if "INSERT" not in one] == [
+        "COMMIT",
+        *["BEGIN IMMEDIATE", "COMMIT"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(insert("\ud800"), id="text that is no Unicode"),
+        pytest.param(insert(1 << 70), id="a number too large"),
+        pytest.param(insert({}), id="a type of no column"),
+        pytest.param(lambda db: db.execute("SELEKT"), id="no SQL"),
+        pytest.param(lambda db: int("x"), id="an error of another kind"),
+    ],
+)
+async def test_one_operation_s_trouble_is_its_own(
+    committer: Committer, path: Path, trouble: Insert
+) -> None:
+    work = [insert(1), trouble, insert(2)]
+    answers = await asyncio.gather(*map(committer.run, work), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [int, StorageError, int]
+    assert rows(path) == [1, 2]
+
+
+async def test_a_failed_operation_leaves_nothing_half_done(
+    committer: Committer, path: Path
+) -> None:
+    def half(db: sqlite3.Connection) -> int:
+        return insert(1)(db) + insert(1)(db)
+
+    with pytest.raises(StorageError, match="UNIQUE"):
+        await committer.run(half)
+    assert rows(path) == []
+
+
+async def test_another_process_in_the_way_is_transient(committer: Committer, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    work = [committer.run(insert(number)) for number in range(3)]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    other.execute("ROLLBACK")
+    other.close()
+    assert [str(answer) for answer in answers] == [f"{path}: database is locked"] * 3
+    assert await committer.run(insert(9)) == 1
+
+
+async def test_who_stops_waiting_does_not_stop_the_work(committer: Committer, path: Path) -> None:
+    answer = committer.run(insert(1))
+    answer.cancel()
+    await committer.run(insert(2))
+    assert rows(path) == [1, 2]
+
+
+async def test_closing_ends_what_waits_and_refuses_what_comes_after(path: Path) -> None:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("CREATE TABLE t (x)")
+    committer = Committer(db, path)
+    work = [committer.run(insert(number)) for number in range(3)]
+    await asyncio.to_thread(committer.close)
+    assert await asyncio.gather(*work) == [1, 1, 1]
+    with pytest.raises(StorageError, match="closed"):
+        await committer.run(insert(9))
+    assert rows(path) == [0, 1, 2]
+
+
+def test_a_loop_that_has_ended_harms_nobody(committer: Committer, path: Path) -> None:
+    async def ask() -> None:
+        committer.run(insert(1))
+
+    asyncio.run(ask())
+    assert asyncio.run(_after(committer)) == 1
+    assert rows(path) == [1, 2]
+
+
+async def _after(committer: Committer) -> int:
+    return await committer.run(insert(2))
