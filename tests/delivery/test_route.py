@@ -105,7 +105,7 @@ async def test_fault(
     assert words in fault.reply.text
 
 
-@pytest.mark.parametrize("trouble", ["SERVFAIL", "REFUSED", "GARBAGE"])
+@pytest.mark.parametrize("trouble", ["SERVFAIL", "REFUSED"])
 async def test_mx_trouble(world: World, trouble: Fault) -> None:
     """SND-01, EXT-26: try again, and never at the domain's own address."""
     zone(world, "d.test A 127.0.0.5")

@@ -1,0 +1,412 @@
+"""One dialogue with one host: levels, commands, replies, and every way it can break."""
+
+import ssl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.delivery.contexts import TlsContexts
+from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
+from relay.delivery.session import Caller, Session, Timeouts, content_of
+from relay.delivery.tls import Level
+from relay.envelope import Envelope
+from relay.evidence import Failure
+from relay.lab.mx_host import Behaviour, MxHost
+from relay.lab.world import World
+
+from .conftest import BODY, QUICK, mail, script, serving
+
+CONTENT = content_of(BODY)
+
+
+def call(
+    world: World, mx: MxHost, level: Level = Level.VERIFIED, timeouts: Timeouts | None = None
+) -> Session:
+    contexts = TlsContexts(world.ca_file)
+    caller = Caller("relay.lab.test", world.smtp_port, contexts, timeouts or Timeouts())
+    return Session(mx.name, mx.address, level, caller)
+
+
+async def once(session: Session, envelope: Envelope | None = None) -> HopReport:
+    envelope = envelope or mail()
+    report = await session.deliver(envelope, envelope.recipients, CONTENT)
+    await session.aclose()
+    return report
+
+
+def codes(report: HopReport) -> dict[str, int]:
+    assert isinstance(report, Exchange), report
+    return {recipient: reply.code for recipient, reply in report.replies.items()}
+
+
+class TestDialogue:
+    async def test_whole(self, world: World) -> None:
+        """SND-32, SND-33, TLS-04, STS-86."""
+        mx = await world.mx_host("mx.d.test")
+        report = await once(call(world, mx))
+        assert codes(report) == {"u@d.test": 250}
+        assert mx.commands == [
+            "EHLO relay.lab.test",
+            "STARTTLS",
+            "EHLO relay.lab.test",
+            f"MAIL FROM:<me@a.test> SIZE={len(BODY)}",
+            "RCPT TO:<u@d.test>",
+            "DATA",
+            "QUIT",
+        ]
+        assert mx.snis == ["mx.d.test"]
+        assert await mx.endings.reach(1, 5) == ["QUIT"]
+
+    @pytest.mark.parametrize(
+        ("level", "tls"),
+        [
+            pytest.param(Level.VERIFIED, "verified TLSv1.3", id="TLS-17 verified"),
+            pytest.param(Level.ENCRYPTED, "TLSv1.3", id="TLS-17 encrypted"),
+            pytest.param(Level.CLEAR, "clear", id="TLS-17 clear"),
+        ],
+    )
+    async def test_level(self, world: World, level: Level, tls: str) -> None:
+        mx = await world.mx_host("mx.d.test")
+        report = await once(call(world, mx, level))
+        assert isinstance(report, Exchange)
+        assert report.tls == tls
+        (message,) = mx.messages
+        assert message.tls == (level is not Level.CLEAR)
+        assert message.sni == (None if level is Level.CLEAR else "mx.d.test")
+
+    async def test_only_what_is_offered_in_tls(self, world: World) -> None:
+        """TLS-04, SND-32: the list before TLS counts for nothing."""
+        mx = await world.mx_host("mx.d.test")
+        mx.replies["EHLO:TLS"] = "250 mx.d.test"
+        await once(call(world, mx))
+        assert "MAIL FROM:<me@a.test>" in mx.commands
+
+    async def test_null_sender(self, world: World) -> None:
+        """SND-28."""
+        mx = await world.mx_host("mx.d.test")
+        await once(call(world, mx), mail(sender=None))
+        (message,) = mx.messages
+        assert message.mail_from == ""
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            '"a,b"@d.test',
+            '"a b"@d.test',
+            r'"a\"b"@d.test',
+            "o'brien+{x}@d.test",
+            "MiXed@D.Test",
+            "a.b@[127.0.0.1]",
+        ],
+    )
+    async def test_address_unchanged(self, world: World, address: str) -> None:
+        """SND-40: aiosmtplib's own client would rewrite them."""
+        mx = await world.mx_host("mx.d.test")
+        await once(call(world, mx), mail(address, sender=address))
+        assert f"MAIL FROM:<{address}> SIZE={len(BODY)}" in mx.commands
+        assert f"RCPT TO:<{address}>" in mx.commands
+
+    async def test_utf8_addresses(self, world: World) -> None:
+        """EXT-13, EXT-15: the local part goes as it came."""
+        mx = await world.mx_host("mx.d.test")
+        envelope = mail("jürgen@d.test", sender="zoë@a.test", smtputf8=True, eight_bit=True)
+        assert codes(await once(call(world, mx), envelope)) == {"jürgen@d.test": 250}
+        (message,) = mx.messages
+        assert message.mail_from == "zoë@a.test"
+        assert {"BODY=8BITMIME", "SMTPUTF8"} <= set(message.mail_options)
+
+
+NO_TLS = Failure.STARTTLS_NOT_SUPPORTED
+
+
+class TestLevelNotReached:
+    @pytest.mark.parametrize(
+        ("names", "how", "failure"),
+        [
+            pytest.param(["mx.d.test"], {}, None, id="STS-83 good"),
+            pytest.param(["*.d.test"], {}, None, id="STS-84 wildcard"),
+            pytest.param(["MX.D.TEST"], {}, None, id="TLS-14 case"),
+            pytest.param(
+                ["*.mx.d.test"], {}, Failure.CERTIFICATE_HOST_MISMATCH, id="STS-84 one label"
+            ),
+            pytest.param(["d.test"], {}, Failure.CERTIFICATE_HOST_MISMATCH, id="STS-85 the domain"),
+            pytest.param(["m*.d.test"], {}, Failure.CERTIFICATE_HOST_MISMATCH, id="TLS-13 part"),
+            pytest.param(
+                [], {"common_name": "mx.d.test"}, Failure.CERTIFICATE_HOST_MISMATCH, id="STS-83 CN"
+            ),
+            pytest.param(
+                ["mx.d.test"], {"expired": True}, Failure.CERTIFICATE_EXPIRED, id="expired"
+            ),
+            pytest.param(
+                ["mx.d.test"], {"not_yet_valid": True}, Failure.CERTIFICATE_NOT_TRUSTED, id="early"
+            ),
+            pytest.param(
+                ["mx.d.test"], {"self_signed": True}, Failure.CERTIFICATE_NOT_TRUSTED, id="self"
+            ),
+        ],
+    )
+    async def test_certificate(
+        self, world: World, names: list[str], how: dict[str, bool], failure: Failure | None
+    ) -> None:
+        certificate = world.ca.issue(names, **how)  # type: ignore[arg-type]
+        mx = await world.mx_host("mx.d.test", certificate=certificate)
+        report = await once(call(world, mx))
+        if failure is None:
+            assert codes(report) == {"u@d.test": 250}
+            return
+        assert isinstance(report, Unprotected)
+        assert report.flaw.failure is failure
+        assert "mx.d.test" in report.flaw.detail
+        assert not [line for line in mx.commands if line.startswith("MAIL")]
+
+    async def test_foreign_root(self, world: World) -> None:
+        certificate = world.foreign_ca.issue(["mx.d.test"])
+        mx = await world.mx_host("mx.d.test", certificate=certificate)
+        report = await once(call(world, mx))
+        assert isinstance(report, Unprotected)
+        assert report.flaw.failure is Failure.CERTIFICATE_NOT_TRUSTED
+
+    @pytest.mark.parametrize("level", [Level.VERIFIED, Level.ENCRYPTED])
+    @pytest.mark.parametrize(
+        ("fault", "failure"),
+        [
+            pytest.param({"starttls": False}, NO_TLS, id="TLS-09 not offered"),
+            pytest.param({"starttls_reply": "454 4.7.0 no"}, NO_TLS, id="TLS-09 454"),
+            pytest.param({"starttls_reply": "502 5.5.1 no"}, NO_TLS, id="TLS-09 502"),
+            pytest.param({"replies": {"EHLO": "500 what"}}, NO_TLS, id="SND-09"),
+            pytest.param({"drop_at": "STARTTLS"}, Failure.VALIDATION_FAILURE, id="cut at STARTTLS"),
+            pytest.param({"stall_at": "STARTTLS"}, Failure.VALIDATION_FAILURE, id="no 220"),
+            pytest.param({"drop_at": "TLS"}, Failure.VALIDATION_FAILURE, id="cut in handshake"),
+            pytest.param({"stall_at": "TLS"}, Failure.VALIDATION_FAILURE, id="no handshake"),
+        ],
+    )
+    async def test_tls(
+        self, world: World, level: Level, fault: Behaviour, failure: Failure
+    ) -> None:
+        mx = await world.mx_host("mx.d.test", **fault)
+        report = await once(call(world, mx, level, QUICK))
+        assert isinstance(report, Unprotected)
+        assert report.flaw.failure is failure
+        assert not [line for line in mx.commands if line.startswith("MAIL")]
+
+    async def test_old_version(self, world: World) -> None:
+        """TLS-10."""
+        mx = await world.mx_host("mx.d.test", maximum_tls=ssl.TLSVersion.TLSv1_1)
+        report = await once(call(world, mx, Level.ENCRYPTED))
+        assert isinstance(report, Unprotected)
+        assert report.flaw.failure is Failure.VALIDATION_FAILURE
+
+    async def test_of_use_in_the_clear(self, world: World) -> None:
+        """Where STARTTLS is missing the connection need not be made again."""
+        mx = await world.mx_host("mx.d.test", starttls=False)
+        session = call(world, mx, Level.ENCRYPTED)
+        assert isinstance(await session.deliver(mail(), ["u@d.test"], CONTENT), Unprotected)
+        assert session.is_ready
+        assert session.level is Level.CLEAR
+        assert codes(await once(session)) == {"u@d.test": 250}
+        assert mx.connections == 1
+
+
+class TestHelo:
+    async def test_for_an_old_host(self) -> None:
+        """SND-09: only where clear text will do; nothing is offered then."""
+        replies = (b"220 old", b"502 what", b"250 hello", b"250 ok", b"250 ok", b"354 go")
+        async with serving(script(*replies, b"250 ok", b"", b"", b"", b"250 ok")) as port:
+            caller = Caller("relay.test", port, TlsContexts(None), QUICK)
+            report = await once(Session("old.test", "127.0.0.1", Level.CLEAR, caller))
+        assert codes(report) == {"u@d.test": 250}
+
+    async def test_not_after_a_passing_refusal(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test", replies={"EHLO": "451 4.3.0 later"})
+        report = await once(call(world, mx, Level.CLEAR))
+        assert isinstance(report, Declined)
+        assert report.reply.code == 451
+        assert not [line for line in mx.commands if line.startswith("HELO")]
+
+
+DECLINED = [
+    pytest.param({"greeting": "554 5.3.2 no"}, 554, id="SND-13 greeting 5yz"),
+    pytest.param({"greeting": "421 4.3.2 busy"}, 421, id="greeting 4yz"),
+    pytest.param({"greeting": "521 5.3.2 never"}, 521, id="SND-39"),
+    pytest.param({"replies": {"EHLO": "550 5.7.1 go away"}}, 550, id="SND-13 EHLO 5yz"),
+    pytest.param({"replies": {"EHLO:TLS": "550 5.7.1 go away"}}, 550, id="EHLO in TLS 5yz"),
+    pytest.param({"replies": {"EHLO:TLS": "451 4.3.0 later"}}, 451, id="EHLO in TLS 4yz"),
+]
+
+
+@pytest.mark.parametrize(("fault", "code"), DECLINED)
+async def test_declined(world: World, fault: Behaviour, code: int) -> None:
+    mx = await world.mx_host("mx.d.test", **fault)
+    report = await once(call(world, mx))
+    assert isinstance(report, Declined)
+    assert (report.reply.code, report.remote) == (code, True)
+
+
+LACKS = [
+    pytest.param(("SIZE 10",), mail(), "5.3.4", id="EXT-08"),
+    pytest.param(("SMTPUTF8",), mail(eight_bit=True), "5.6.3", id="EXT-11 SND-31"),
+    pytest.param(("8BITMIME",), mail("ü@d.test", smtputf8=True), "5.6.7", id="EXT-14 SND-31"),
+]
+
+
+@pytest.mark.parametrize(("extensions", "envelope", "status"), LACKS)
+async def test_lacking(
+    world: World, extensions: tuple[str, ...], envelope: Envelope, status: str
+) -> None:
+    mx = await world.mx_host("mx.d.test", extensions=extensions)
+    report = await once(call(world, mx), envelope)
+    assert isinstance(report, Declined)
+    assert (report.reply.enhanced, report.remote) == (status, False)
+    assert not [line for line in mx.commands if line.startswith("MAIL")]
+
+
+STEPS = [
+    pytest.param("CONNECT", Unreachable, False, id="SND-18 before the greeting"),
+    pytest.param("EHLO", Exchange, False, id="SND-18 EHLO"),
+    pytest.param("EHLO:TLS", Exchange, False, id="SND-18 EHLO in TLS"),
+    pytest.param("MAIL", Exchange, False, id="SND-18 MAIL"),
+    pytest.param("RCPT", Exchange, False, id="SND-18 RCPT"),
+    pytest.param("DATA", Exchange, False, id="SND-18 DATA"),
+    pytest.param(".", Exchange, True, id="SND-20 final dot"),
+]
+
+
+@pytest.mark.parametrize("way", ["drop_at", "stall_at"])
+@pytest.mark.parametrize(("step", "kind", "in_doubt"), STEPS)
+async def test_lost(
+    world: World, way: str, step: str, kind: type[HopReport], in_doubt: bool
+) -> None:
+    mx = await world.mx_host("mx.d.test")
+    setattr(mx, way, step)
+    session = call(world, mx, timeouts=QUICK)
+    report = await once(session)
+    assert isinstance(report, kind)
+    if isinstance(report, Exchange):
+        assert report.lost
+        assert (report.in_doubt, dict(report.replies)) == (in_doubt, {})
+    assert not session.is_ready
+
+
+THREE = ("1@d.test", "2@d.test", "3@d.test")
+BY_RECIPIENT = [
+    pytest.param({"RCPT:2@d.test": "550 5.1.1 who"}, (250, 550, 250), id="SND-17"),
+    pytest.param({"RCPT:2@d.test": "450 4.2.0 later"}, (250, 450, 250), id="SND-17 4yz"),
+    pytest.param({"RCPT:2@d.test": "552 5.5.3 too many"}, (250, 452, 250), id="SND-14"),
+    pytest.param({"RCPT:1@d.test": "552 5.2.2 full"}, (552, 250, 250), id="EXT-09 the first 552"),
+    pytest.param({"RCPT:2@d.test": "251 will forward"}, (250, 250, 250), id="SND-38"),
+    pytest.param({"RCPT": "550 5.1.1 who"}, (550, 550, 550), id="all refused"),
+    pytest.param({"MAIL": "550 5.7.1 you"}, (550, 550, 550), id="SND-12 MAIL"),
+    pytest.param({"MAIL": "259 odd"}, (250, 250, 250), id="SND-10 any 2yz to MAIL"),
+    pytest.param({"DATA": "554 5.7.0 no"}, (554, 554, 554), id="SND-12 DATA"),
+    pytest.param({".": "451 4.3.0 later"}, (451, 451, 451), id="SND-12 final dot"),
+    pytest.param({".": "259 odd"}, (259, 259, 259), id="SND-10 any 2yz to the dot"),
+    pytest.param(
+        {"RCPT:3@d.test": "550 5.1.1 who", ".": "554 5.6.0 bad"}, (554, 554, 550), id="both"
+    ),
+]
+
+
+@pytest.mark.parametrize(("replies", "expected"), BY_RECIPIENT)
+async def test_by_recipient(
+    world: World, replies: dict[str, str], expected: tuple[int, int, int]
+) -> None:
+    mx = await world.mx_host("mx.d.test")
+    mx.replies.update(replies)
+    report = await once(call(world, mx), mail(*THREE))
+    assert codes(report) == dict(zip(THREE, expected, strict=True))
+
+
+async def test_250_to_data() -> None:
+    """SND-15: no octet of the message goes out."""
+    replies = (b"220 hi", b"250 mx", b"250 ok", b"250 ok", b"250 what", b"221 bye")
+    async with serving(script(*replies)) as port:
+        caller = Caller("relay.test", port, TlsContexts(None), QUICK)
+        report = await once(Session("mx.test", "127.0.0.1", Level.CLEAR, caller))
+    assert codes(report) == {"u@d.test": 451}
+
+
+class TestReuse:
+    async def test_second_transaction(self, world: World) -> None:
+        """SND-33: nothing to reset after a whole one."""
+        mx = await world.mx_host("mx.d.test")
+        session = call(world, mx)
+        await session.deliver(mail(), ["u@d.test"], CONTENT)
+        assert session.is_ready
+        await once(session)
+        assert mx.connections == 1
+        assert len(mx.messages) == 2
+        assert "RSET" not in mx.commands
+
+    @pytest.mark.parametrize("step", ["RCPT", "DATA"])
+    async def test_reset_after_a_broken_off_one(self, world: World, step: str) -> None:
+        mx = await world.mx_host("mx.d.test")
+        mx.replies[step] = ["450 4.2.0 later"]
+        session = call(world, mx)
+        assert codes(await session.deliver(mail(), ["u@d.test"], CONTENT)) == {"u@d.test": 450}
+        assert codes(await once(session)) == {"u@d.test": 250}
+        assert mx.connections == 1
+        assert "RSET" in mx.commands
+
+    async def test_421_ends_it(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test")
+        mx.replies["RCPT"] = "421 4.3.2 closing"
+        session = call(world, mx)
+        assert codes(await session.deliver(mail(), ["u@d.test"], CONTENT)) == {"u@d.test": 421}
+        assert not session.is_ready
+        await session.aclose()
+
+    async def test_421_to_a_kept_connection_is_a_loss(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test")
+        session = call(world, mx)
+        await session.deliver(mail(), ["u@d.test"], CONTENT)
+        mx.replies["MAIL"] = "421 4.4.2 idle too long"
+        report = await once(session)
+        assert isinstance(report, Exchange)
+        assert report.lost == "421 4.4.2 idle too long"
+        assert not report.replies
+
+
+BODIES = [
+    pytest.param(b"a\r\n", b"a\r\n.\r\n", id="plain"),
+    pytest.param(b".\r\n", b"..\r\n.\r\n", id="SND-29 a dot alone"),
+    pytest.param(b".a\r\n..\r\n.x\r\n", b"..a\r\n...\r\n..x\r\n.\r\n", id="SND-29 dots"),
+    pytest.param(b"a.b\r\n", b"a.b\r\n.\r\n", id="a dot amid"),
+    pytest.param(b"a", b"a\r\n.\r\n", id="SND-29 no end of line"),
+    pytest.param(b"", b".\r\n", id="nothing"),
+    pytest.param(b"\r\n\r\n", b"\r\n\r\n.\r\n", id="empty lines"),
+]
+
+
+@pytest.mark.parametrize(("body", "wire"), BODIES)
+def test_content(body: bytes, wire: bytes) -> None:
+    assert content_of(body).wire == wire
+
+
+@given(st.lists(st.binary().map(lambda line: line.replace(b"\r", b"").replace(b"\n", b""))))
+def test_dot_stuffing_can_be_undone(lines: list[bytes]) -> None:
+    """SND-29, SND-30."""
+    body = b"".join(line + b"\r\n" for line in lines)
+    *received, end, rest = content_of(body).wire.split(b"\r\n")
+    assert (end, rest) == (b".", b"")
+    assert b"." not in received
+    assert b"".join(line.removeprefix(b".") + b"\r\n" for line in received) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"Subject: x\r\n\r\n.\r\n..\r\n.x\r\n\r\n\r\n", id="SND-29"),
+        pytest.param(b"Subject: x\r\n\r\n" + b"y" * 5000 + b"\r\n", id="SND-41"),
+        pytest.param(b"Subject: x\r\n\r\n" + bytes(range(128, 256)) + b"\r\n", id="EXT-10"),
+        pytest.param(b"Subject: x\r\n\r\n" + b"line\r\n.\r\n" * 50_000, id="large"),
+        pytest.param(b"X: 1\r\nX: 1\r\n\tfolded \r\n\r\n", id="header and spaces"),
+    ],
+)
+async def test_byte_identical(world: World, body: bytes) -> None:
+    mx = await world.mx_host("mx.d.test")
+    session = call(world, mx)
+    await session.deliver(mail(eight_bit=True), ["u@d.test"], content_of(body))
+    await session.aclose()
+    (message,) = mx.messages
+    assert message.content == body
