@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -429,6 +430,28 @@ async def test_an_attempt_that_is_cut_waits_and_is_not_counted(
         await house.script.begun(1)
     (left,) = Desk(tmp_path).jobs()
     assert (left.state, left.attempts, left.reason) == ("waiting", 0, None)
+
+
+async def test_snd_35_a_hurried_close_does_not_cut_a_settlement(
+    build: Build, spool: Spool, tmp_path: Path
+) -> None:
+    gate = threading.Event()
+    async with build() as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        await house.script.begun(1)
+        blocked = spool._committer.run(lambda _: gate.wait())
+        house.script.open["d.test"].set()
+        while house.scheduler._delivering:
+            await asyncio.sleep(0)
+        closing = asyncio.ensure_future(house.scheduler.aclose(0.0))
+        while not house.scheduler._closing:
+            await asyncio.sleep(0)
+        await asyncio.wait([closing], timeout=0.05)
+        gate.set()
+        await asyncio.gather(blocked, closing)
+    assert len(house.told.settlements) == 1
+    assert list(Desk(tmp_path).jobs()) == []
 
 
 async def test_findings_are_kept_with_the_settlement(build: Build, spool: Spool) -> None:
