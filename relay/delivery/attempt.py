@@ -25,6 +25,7 @@ from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.outcome import DeliveryResult, Outcome, Reason
 from relay.reply import Severity
 
+_TIME_LIMIT = 1800.0  # seconds; then no new address is tried: many silent ones would take hours
 _Walk = Generator[Hop, HopReport, None]
 
 
@@ -50,7 +51,7 @@ class Attempt:
         """
         self._terms = terms
         self._recipients = tuple(recipients)
-        self._now = now
+        self._begun = self._now = now
         self._pending = dict.fromkeys(recipients)
         self._outcomes: dict[str, Outcome] = {}
         self._blames: dict[str, list[Blame]] = {one: [] for one in recipients}
@@ -89,7 +90,10 @@ class Attempt:
 
     # RFC 5321 §5.1: each address in turn; the first that answers speaks for the host
     def _visit(self, host: Host) -> _Walk:
+        unreached = blame.unreachable(host.name, host.addresses[0], "the attempt took too long")
         for address in host.addresses:
+            if self._now - self._begun > _TIME_LIMIT:
+                break
             report = yield from self._descend(host, address)
             if not isinstance(report, Unreachable):
                 return
@@ -175,15 +179,12 @@ class Attempt:
         detail = f"{host.name} is not in the policy of {self._terms.domain}, which lists {listed}"
         return Flaw(Failure.MX_MISMATCH, detail)
 
-    # Once for each host and failure; what kept the mail from the host outweighs what did not
+    # Once for each host and failure; the last one tells whether it kept the mail from the host
     def _note(self, host: Host, flaw: Flaw, action: Action, *addresses: str) -> None:
         # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them
         if self._terms.mode not in ("enforce", "testing"):
             return
-        key = (host.name, flaw.failure)
-        if key in self._findings and action is not Action.REFUSED:
-            return
-        self._findings[key] = Finding(
+        self._findings[host.name, flaw.failure] = Finding(
             time=self._now,
             domain=self._terms.domain,
             policy=self._terms.snapshot,

@@ -135,10 +135,8 @@ class Wire:
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Say QUIT and close, whatever the server answers and however slowly."""
         with contextlib.suppress(Disconnected, TimeoutError):
-            # RFC 5321 §4.1.1.10: the reply should be waited for
+            # RFC 5321 §4.1.1.10: the reply is waited for, and the server is the one to close
             await self.ask(b"QUIT", timeout=timeout)
-            if self._protocol.transport:
-                self._protocol.transport.close()
             async with asyncio.timeout(timeout):
                 await self._protocol.gone.wait()
         self.abort()

@@ -328,3 +328,11 @@ def test_findings_carry_their_time() -> None:
     assert finding.addresses == (A2,)
     assert finding.policy
     assert finding.queue_id is None
+
+
+def test_no_new_address_after_half_an_hour() -> None:
+    terms = Terms("d.test", "none", None, ladder_for("none", Floors()))
+    attempt = Attempt(terms, (B, A), (ONE,), NOW)
+    attempt.feed(DECLINED, NOW + 1801)
+    assert attempt.next_hop() is None
+    assert only(attempt.final()).status is Status.DEFERRED

@@ -228,6 +228,17 @@ class TestConnections:
         await deliverer.aclose()
         assert len(mx.messages) == 1
 
+    async def test_not_even_a_verified_one(self, office: Office) -> None:
+        """STS-97: the mode is part of the key."""
+        mx = await host_with(office.world, "good")
+        office.world.domain("d.test", mx=[(10, mx.name)])
+        deliverer = office.open()
+        for mode in ("testing", "enforce", "testing"):
+            office.policies["d.test"] = found(mode, "mx.d.test")
+            assert only(await deliver(deliverer)).tls == STRICT
+        await deliverer.aclose()
+        assert mx.connections == 2
+
     async def test_dead_one_is_replaced(self, office: Office) -> None:
         mx = await host_with(office.world, "good")
         office.world.domain("d.test", mx=[(10, mx.name)])

@@ -149,6 +149,7 @@ async def test_cancelled_amid_a_dialogue(world: World) -> None:
         await task
     desk.mx.stall_at = None
     desk.mx.resume.set()
+    assert await desk.mx.endings.reach(1, 5) == ["RCPT"]
     await desk.send(desk.key())
     await desk.pool.aclose()
     assert (desk.mx.connections, len(desk.mx.messages)) == (2, 1)

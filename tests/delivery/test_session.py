@@ -348,13 +348,19 @@ class TestReuse:
         assert mx.connections == 1
         assert "RSET" in mx.commands
 
-    async def test_421_ends_it(self, world: World) -> None:
-        mx = await world.mx_host("mx.d.test")
-        mx.replies["RCPT"] = "421 4.3.2 closing"
-        session = call(world, mx)
-        assert codes(await session.deliver(mail(), ["u@d.test"], CONTENT)) == {"u@d.test": 421}
-        assert not session.is_ready
-        await session.aclose()
+    async def test_421_ends_it(self) -> None:
+        """Even where the host has not closed the connection yet."""
+        replies = (b"220 hi", b"250 mx", b"250 ok", b"421 4.3.2 closing", b"221 bye")
+        async with serving(script(*replies, b"")) as port:
+            caller = Caller("relay.test", port, TlsContexts(None), QUICK)
+            session = Session("mx.test", "127.0.0.1", Level.CLEAR, caller)
+            assert codes(await session.deliver(mail(), ["u@d.test"], CONTENT)) == {"u@d.test": 421}
+            assert not session.is_ready
+            await session.aclose()
+
+    async def test_421_to_a_new_connection_is_an_answer(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test", replies={"MAIL": "421 4.3.2 busy"})
+        assert codes(await once(call(world, mx))) == {"u@d.test": 421}
 
     async def test_421_to_a_kept_connection_is_a_loss(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test")
