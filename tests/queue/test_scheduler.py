@@ -432,6 +432,11 @@ async def test_an_attempt_that_is_cut_waits_and_is_not_counted(
     assert (left.state, left.attempts, left.reason) == ("waiting", 0, None)
 
 
+async def _let_others_run() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_snd_35_a_hurried_close_does_not_cut_a_settlement(
     build: Build, spool: Spool, tmp_path: Path
 ) -> None:
@@ -442,12 +447,10 @@ async def test_snd_35_a_hurried_close_does_not_cut_a_settlement(
         await house.script.begun(1)
         blocked = spool._committer.run(lambda _: gate.wait())
         house.script.open["d.test"].set()
-        while house.scheduler._delivering:
-            await asyncio.sleep(0)
+        await _let_others_run()
+        assert not house.scheduler._delivering
         closing = asyncio.ensure_future(house.scheduler.aclose(0.0))
-        while not house.scheduler._closing:
-            await asyncio.sleep(0)
-        await asyncio.wait([closing], timeout=0.05)
+        await _let_others_run()
         gate.set()
         await asyncio.gather(blocked, closing)
     assert len(house.told.settlements) == 1
