@@ -25,7 +25,8 @@ _KEEP = """
                  reason = ?, last = ?, warned = ?
   WHERE message_id = ? AND number = ?"""
 _END_MESSAGE = """
-  DELETE FROM message WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE message_id = ?1)"""
+  DELETE FROM message
+  WHERE id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE message_id = message.id)"""
 
 
 def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:

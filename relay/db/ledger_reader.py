@@ -14,7 +14,7 @@ from relay.reporting.violations import Record
 # Read page by page: no transaction stays open while somebody reads a pager
 _NEXT = """
   SELECT id, record FROM violation
-  WHERE id > ?1 AND time >= ?2 AND (?3 IS NULL OR domain = ?3) AND (?4 IS NULL OR mode = ?4)
+  WHERE id > ? AND time >= ? AND domain = coalesce(?, domain) AND mode IS coalesce(?, mode)
   ORDER BY id LIMIT 1000"""
 
 
