@@ -1,11 +1,32 @@
 """What is mailed to whom: envelope and message as they pass through the relay, without I/O."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
 _TIME_DIGITS = 10
 _RANDOM_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DsnRequest:
+    """What the sender asks to be told of one recipient (RFC 3461 §4.1, §4.2).
+
+    `notify` holds "NEVER" alone, or some of "SUCCESS", "FAILURE", "DELAY"; empty: nothing was
+    asked. `orcpt` is the original recipient as received ("rfc822;" and xtext), None where there was
+    none.
+    """
+
+    notify: tuple[str, ...] = ()
+    orcpt: str | None = None
+
+    # RFC 3461 §4.1: without NOTIFY the sender is told of failures and delays
+    def wants(self, event: str) -> bool:
+        """Whether the sender is to be told of "SUCCESS", "FAILURE" or "DELAY"."""
+        return event in (self.notify or ("FAILURE", "DELAY"))
+
+
+_NOTHING_ASKED = DsnRequest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +36,8 @@ class Envelope:
     `sender` None is the null reverse-path (RFC 5321 §4.5.5). Addresses are as the client wrote
     them, without angle brackets and source route. `smtputf8`: an address or the header holds UTF-8
     (RFC 6531). `eight_bit`: any octet of the content is 0x80 or above (RFC 6152). `requiretls` is
-    RFC 8689's parameter.
+    RFC 8689's parameter. `ret` ("FULL", "HDRS", None: not said) and `envid` (xtext as received) are
+    those of RFC 3461; `dsn` has the requests by recipient, where any were made.
     """
 
     sender: str | None
@@ -23,6 +45,18 @@ class Envelope:
     smtputf8: bool = False
     eight_bit: bool = False
     requiretls: bool = False
+    ret: str | None = None
+    envid: str | None = None
+    dsn: Mapping[str, DsnRequest] = field(default_factory=dict, hash=False)
+
+    def asked(self, recipient: str) -> DsnRequest:
+        """What the sender asks to be told of a recipient."""
+        return self.dsn.get(recipient, _NOTHING_ASKED)
+
+    def to(self, recipients: tuple[str, ...]) -> "Envelope":
+        """The same envelope for some of its recipients."""
+        requests = {one: self.dsn[one] for one in recipients if one in self.dsn}
+        return replace(self, recipients=recipients, dsn=requests)
 
 
 @dataclass(frozen=True, slots=True)

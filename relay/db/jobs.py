@@ -6,17 +6,18 @@ from typing import Any
 
 import orjson
 
+from relay.db.dsn_column import dsn_column, dsn_fields
 from relay.envelope import Envelope, Message
 from relay.errors import StorageError
 from relay.queue.job import Claim, Job, Remainder, split
 
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
-                   created, size, state, next_attempt)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+                   created, size, state, next_attempt, dsn)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DUE = """
   SELECT message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
-         created, attempts, warned
+         created, attempts, warned, dsn
   FROM job WHERE state = 'waiting' AND next_attempt <= ?
   AND domain NOT IN (SELECT value FROM json_each(?))
   ORDER BY next_attempt LIMIT ?"""
@@ -116,13 +117,14 @@ def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
         size,
         state,
         job.created,
+        dsn_column(envelope),
     )
 
 
 def _job(row: tuple[Any, ...]) -> Job:
     message_id, number, domain, sender, recipients, utf8, eight_bit, tls, *rest = row
-    created, attempts, warned = rest
+    created, attempts, warned, dsn = rest
     to = tuple(orjson.loads(recipients))
-    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls))
+    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls), **dsn_fields(dsn))
     job_id = f"{message_id}.{number}"
     return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned))

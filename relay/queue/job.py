@@ -1,6 +1,6 @@
 """The unit of work: one message for one recipient domain, and what an attempt makes of it. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from relay.address import parse_mailbox
@@ -117,7 +117,7 @@ def split(message: Message) -> list[Job]:
             message_id=message.id,
             created=message.created,
             domain=domain,
-            envelope=replace(message.envelope, recipients=tuple(recipients)),
+            envelope=message.envelope.to(tuple(recipients)),
         )
         for number, (domain, recipients) in enumerate(by_domain.items(), 1)
     ]

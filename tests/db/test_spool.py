@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,25 @@ def test_several_processes_create_the_databases_at_once(tmp_path: Path) -> None:
     path = str(tmp_path / "spool-0.db")
     children = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(4)]
     assert [child.wait() for child in children] == [0, 0, 0, 0]
+
+
+async def test_a_spool_of_the_first_schema_opens(tmp_path: Path) -> None:
+    path = tmp_path / "spool-0.db"
+    db = sqlite3.connect(path)
+    db.executescript((files("relay.db") / "migrations/spool/0001_start.sql").read_text("utf-8"))
+    db.execute("PRAGMA user_version = 1")
+    db.execute("INSERT INTO message VALUES ('Q1', x'78')")
+    db.execute(
+        "INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit,"
+        " requiretls, created, size, state, next_attempt)"
+        """ VALUES ('Q1', 1, 'd.test', 'me@a.test', '["u@d.test"]', 0, 1, 0, 5, 1, 'waiting', 5)"""
+    )
+    db.commit()
+    db.close()
+    spool = Spool(path)
+    (claim,) = await spool.claim(5.0, 10)
+    spool.close()
+    assert claim.job.envelope == Envelope("me@a.test", ("u@d.test",), eight_bit=True)
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def office(world: World) -> Office:
     return Office(world)
 
 
-def mail(*recipients: str, sender: str | None = "me@a.test", **needs: bool) -> Envelope:
+def mail(*recipients: str, sender: str | None = "me@a.test", **needs: Any) -> Envelope:
     """An envelope."""
     return Envelope(sender, recipients or ("u@d.test",), **needs)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.address import AddressError
-from relay.envelope import Envelope, Message
+from relay.envelope import DsnRequest, Envelope, Message
 from relay.queue.job import split
 
 
@@ -35,6 +35,14 @@ def test_a_job_has_the_message_s_envelope_but_its_own_recipients_and_id() -> Non
     assert (first.id, second.id) == ("Q1.1", "Q1.2")
     assert second.envelope == Envelope("me@a.test", ("b@y.test",), smtputf8=True)
     assert (second.message_id, second.created, second.attempts) == ("Q1", 5.0, 0)
+
+
+def test_dsn_04_a_job_has_the_requests_for_its_own_recipients() -> None:
+    asked = {one: DsnRequest(("NEVER",)) for one in ("a@x.test", "b@y.test")}
+    envelope = Envelope("me@a.test", tuple(asked), ret="FULL", envid="QQ", dsn=asked)
+    first, second = split(Message("Q1", envelope, b"", 5.0))
+    assert (list(first.envelope.dsn), list(second.envelope.dsn)) == (["a@x.test"], ["b@y.test"])
+    assert (second.envelope.ret, second.envelope.envid) == ("FULL", "QQ")
 
 
 def test_what_is_no_address_is_refused() -> None:
