@@ -1,6 +1,7 @@
 """The policy file (RFC 8461 §3.2) and what is kept of it. Pure; knows no HTTP and no cache."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -139,18 +140,28 @@ def parse_policy(body: bytes) -> Policy:
     return Policy(version="STSv1", mode=mode, mx=names, max_age=int(max_age))
 
 
-# RFC 8461 §3.2: CRLF or LF ends a line and nothing else does; a duplicate's first one counts
+def read_lines(body: bytes) -> Iterator[tuple[bytes, tuple[bytes, bytes] | None]]:
+    """Each line of a policy file with its key and value; None where it is no field.
+
+    After a final line end comes an empty line that is none.
+    """
+    # RFC 8461 §3.2: CRLF or LF ends a line and nothing else does
+    for line in _LINE_END.split(body):
+        found = _LINE.fullmatch(line)
+        yield line, (found[1], found[2]) if found else None
+
+
+# RFC 8461 §3.2: a duplicate's first one counts
 def _read(body: bytes) -> tuple[dict[bytes, bytes], list[bytes]]:
     fields: dict[bytes, bytes] = {}
     patterns: list[bytes] = []
-    for line in _LINE_END.split(body):
-        found = _LINE.fullmatch(line)
-        if not found:
+    for _, field in read_lines(body):
+        if field is None:
             continue
-        if found[1] == b"mx":
-            patterns.append(found[2])
+        if field[0] == b"mx":
+            patterns.append(field[1])
         else:
-            fields.setdefault(found[1], found[2])
+            fields.setdefault(*field)
     return fields, patterns
 
 
