@@ -94,7 +94,7 @@ class Deliverer:
     # (RFC 7505 §3)
     async def _plan(self, domain: str) -> tuple[Route | Blame, Found | None]:
         if destination_address(domain):
-            # RFC 8461 §3: a policy is a domain's; an address literal has none
+            # RFC 8461 §3.4: a policy is a domain's; an address literal has none
             return self._router.reach(domain), None
         records = await self._router.find_hosts(domain)
         if isinstance(records, Blame):

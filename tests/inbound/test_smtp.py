@@ -162,12 +162,12 @@ async def test_srv_26_content_as_it_was(
     ],
 )
 async def test_refused_content(door: FrontDoor, content: bytes, code: str) -> None:
+    """SRV-20: nothing is kept; the transaction is over, the session is not."""
     client = await door.greeted()
     await client.begin()
     await client.send(content + b".\r\n")
     assert (await client.reply()).startswith(code)
     assert door.shelf.messages == []
-    # SRV-20: the transaction is over, the session is not
     assert (await client.say("DATA")).startswith("503")
     await client.begin()
     await client.send(MESSAGE + b".\r\n")
@@ -434,7 +434,8 @@ TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")
 LINES = st.lists(WORDS | st.text(TEXT, max_size=20))
 
 
-# SRV-21: whatever a client says, each line has one reply of good form and the session goes on
+# SRV-21, EXT-24, EXT-25: whatever a client says, each line has one reply of good form and the
+# session goes on
 @settings(max_examples=40, deadline=None)
 @given(LINES)
 def test_any_commands(lines: list[str]) -> None:
