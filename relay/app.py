@@ -12,6 +12,7 @@ from pathlib import Path
 
 from relay.clock import Clock, SystemClock
 from relay.config import Settings
+from relay.db.adopt import adopt_spools, spool_name
 from relay.db.ledger import Ledger
 from relay.db.lock import StorageLock
 from relay.db.policies import PolicyTable
@@ -20,7 +21,6 @@ from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.route import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
-from relay.errors import ConfigError
 from relay.evidence import Finding
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
@@ -39,16 +39,31 @@ from relay.timestamp import rfc3339
 
 log = logging.getLogger(__name__)
 
-SPOOL = "spool-0.db"
 POLICIES = "policies.db"
 LEDGER = "ledger.db"
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which of several processes on one storage this is; `ALONE` is a relay of one process.
+
+    Several have a supervisor, which holds the storage lock for them and the writing end of the pipe
+    that `lifeline` is the reading end of: its end of file means that the supervisor is gone.
+    """
+
+    number: int = 0
+    count: int = 1
+    lifeline: int | None = None
+
+
+ALONE = Worker()
+
+
 @dataclass(frozen=True)
 class _Stores:
-    """The storage directory, locked and open."""
+    """The storage directory, locked and open; `lock` None: a supervisor holds it."""
 
-    lock: StorageLock
+    lock: StorageLock | None
     spool: Spool
     policies: PolicyTable
     ledger: Ledger
@@ -56,14 +71,31 @@ class _Stores:
     def close(self) -> None:
         for store in (self.spool, self.policies, self.ledger):
             store.close()
-        self.lock.release()
+        if self.lock:
+            self.lock.release()
 
 
-def _open_stores(directory: Path) -> _Stores:
+def take_storage(directory: Path, workers: int) -> StorageLock:
+    """Lock the storage, and bring what more workers than now had left to the first of these.
+
+    Raises StorageLockedError, StorageError.
+    """
+    lock = StorageLock(directory)
+    try:
+        for name in adopt_spools(directory, workers):
+            log.warning("the mail of a former worker (%s) has been taken over", name)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _open_stores(directory: Path, worker: Worker) -> _Stores:
     with contextlib.ExitStack() as undo:
-        lock = StorageLock(directory)
-        undo.callback(lock.release)
-        spool = Spool(directory / SPOOL)
+        lock = take_storage(directory, 1) if worker.lifeline is None else None
+        if lock:
+            undo.callback(lock.release)
+        spool = Spool(directory / spool_name(worker.number))
         undo.callback(spool.close)
         policies = PolicyTable(directory / POLICIES)
         undo.callback(policies.close)
@@ -75,12 +107,12 @@ def _open_stores(directory: Path) -> _Stores:
 class Relay:
     """The whole relay but for its listeners, which the plug-in does not have."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, journal: Journal, worker: Worker = ALONE) -> None:
         """Lock and open the storage. Raises StorageLockedError, StorageError."""
         self._settings = settings
         self._journal = journal
         self._clock: Clock = SystemClock()
-        self._stores = _open_stores(settings.storage_directory)
+        self._stores = _open_stores(settings.storage_directory, worker)
         resolver = build_resolver(settings, self._clock)
         self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         self._deliverer = Deliverer(
@@ -152,33 +184,50 @@ class Relay:
             self._journal.write(event, **fields)
 
 
-async def serve(settings: Settings, journal: Journal, announce: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings,
+    journal: Journal,
+    announce: Callable[[str], None],
+    worker: Worker = ALONE,
+) -> None:
     """Run until SIGTERM or SIGINT. `announce` is told each listener once mail is accepted.
 
     Raises RelayError where the storage or an address cannot be had.
     """
-    if settings.server.workers != 1:
-        raise ConfigError(["server.workers: must be 1, more are not supported yet"])
-    relay = Relay(settings, journal)
-    listeners = Listeners(_listen_settings(settings), relay.hooks)
+    relay = Relay(settings, journal, worker)
+    listeners = Listeners(_listen_settings(settings, worker), relay.hooks)
     stop = asyncio.Event()
+    orphaned = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, relay.reopen_logs)
+    if worker.lifeline is not None:
+        loop.add_reader(worker.lifeline, _orphan, worker.lifeline, orphaned, stop)
     try:
         await relay.start()
         await listeners.start()
         for host, port in listeners.bound:
-            announce(
-                f"listening on [{host}]:{port}" if ":" in host else f"listening on {host}:{port}"
-            )
+            announce(f"listening on {endpoint(host, port)}")
         await stop.wait()
     finally:
+        # without a supervisor a new relay may begin at any moment: make room at once
+        timeout = 0.0 if orphaned.is_set() else settings.server.stop_timeout
         begun = loop.time()
-        await listeners.close(settings.server.stop_timeout)
-        left = settings.server.stop_timeout - (loop.time() - begun)
-        await relay.aclose(max(0.0, left))
+        await listeners.close(timeout)
+        await relay.aclose(max(0.0, timeout - (loop.time() - begun)))
+
+
+def endpoint(host: str, port: int) -> str:
+    """Address and port as people write them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _orphan(lifeline: int, orphaned: asyncio.Event, stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(lifeline)
+    log.error("the supervisor is gone, so this worker ends")
+    orphaned.set()
+    stop.set()
 
 
 def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:
@@ -231,16 +280,17 @@ def _accept_settings(settings: Settings) -> AcceptSettings:
     )
 
 
-def _listen_settings(settings: Settings) -> ListenSettings:
+def _listen_settings(settings: Settings, worker: Worker) -> ListenSettings:
     server = settings.server
     return ListenSettings(
         addresses=server.listen,
         hostname=settings.hostname,
         max_message_size=server.max_message_size,
         allow=server.allow,
-        max_connections=server.max_connections,
+        max_connections=max(1, server.max_connections // worker.count),
         max_connections_per_client=server.max_connections_per_client,
         timeout=server.timeout,
+        reuse_port=worker.lifeline is not None,
     )
 
 

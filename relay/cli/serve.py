@@ -18,6 +18,7 @@ def command(config_path: str | None) -> None:
     SIGTERM and SIGINT stop it gracefully, SIGHUP opens the violation log anew.
     """
     settings = settings_from(config_path)
+    from relay import supervisor
     from relay.app import serve
     from relay.clock import SystemClock
     from relay.reporting.journal import Journal, JournalHandler
@@ -28,4 +29,11 @@ def command(config_path: str | None) -> None:
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     for warning in config.warnings(settings):
         journal.write("warning", message=warning)
-    asyncio.run(serve(settings, journal, lambda text: journal.write("ready", message=text)))
+
+    def announce(text: str) -> None:
+        journal.write("ready", message=text)
+
+    if supervisor.worker_count(settings) > 1:
+        supervisor.supervise(settings, journal, announce)
+    else:
+        asyncio.run(serve(settings, journal, announce))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relay.address import Network
@@ -161,7 +161,35 @@ class Client(RelaySMTP):
         return False if self._refused else super().eof_received()
 
 
+def reserve(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
+    """Sockets that keep these addresses for workers to listen on, port 0 replaced by a free one.
+
+    Clients are never connected to them. Raises ListenError where somebody else listens there.
+    """
+    kept: list[socket.socket] = []
+    try:
+        for address in addresses:
+            # workers share a port with everyone who asks to: only this shows another relay
+            _bind(*address, reuse_port=False).close()
+            kept.append(_bind(*address, reuse_port=True))
+    except ListenError:
+        for sock in kept:
+            sock.close()
+        raise
+    return kept
+
+
 def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    sock = _bind(host, port, reuse_port=reuse_port)
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(host, port, error) from error
+    return sock
+
+
+def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -171,9 +199,12 @@ def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
-        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise ListenError(f"server.listen: cannot listen on {shown}: {error.strerror}") from error
+        raise _cannot_listen(host, port, error) from error
     return sock
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ListenError:
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return ListenError(f"server.listen: cannot listen on {shown}: {error.strerror}")
