@@ -57,8 +57,22 @@ def parse_mailbox(text: str) -> Mailbox:
     if not _is_local(local):
         raise AddressError(f"{local[:80]!r} is not a local part")
     if domain.startswith("["):
-        return Mailbox(local, _literal(domain))
+        return Mailbox(local, parse_literal(domain))
     return Mailbox(local, parse_domain(domain))
+
+
+# RFC 5321 §4.1.3
+def parse_literal(text: str) -> str:
+    """An address literal such as "[192.0.2.1]" or "[IPv6:::1]", normalised. Raises AddressError."""
+    inner = text[1:-1]
+    tagged = inner[:5].lower() == "ipv6:"
+    try:
+        ip = (IPv6Address if tagged else IPv4Address)(inner[5:] if tagged else inner)
+    except ValueError:
+        raise AddressError(f"{text[:80]!r} is not an address literal") from None
+    if not text.endswith("]") or (isinstance(ip, IPv6Address) and ip.scope_id):
+        raise AddressError(f"{text[:80]!r} is not an address literal")
+    return f"[IPv6:{ip}]" if tagged else f"[{ip}]"
 
 
 def destination_address(destination: str) -> str | None:
@@ -86,19 +100,6 @@ def _is_local(local: str) -> bool:
     if _UNICODE_CONTROLS.search(local) or len(local.encode("utf-8", "replace")) > _LOCAL_LIMIT:
         return False
     return bool(_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local))
-
-
-# RFC 5321 §4.1.3: address literals
-def _literal(text: str) -> str:
-    inner = text[1:-1]
-    tagged = inner[:5].lower() == "ipv6:"
-    try:
-        ip = (IPv6Address if tagged else IPv4Address)(inner[5:] if tagged else inner)
-    except ValueError:
-        raise AddressError(f"{text[:80]!r} is not an address literal") from None
-    if not text.endswith("]") or (isinstance(ip, IPv6Address) and ip.scope_id):
-        raise AddressError(f"{text[:80]!r} is not an address literal")
-    return f"[IPv6:{ip}]" if tagged else f"[{ip}]"
 
 
 def _to_a_labels(text: str) -> str:

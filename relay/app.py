@@ -18,7 +18,7 @@ from relay.db.lock import StorageLock
 from relay.db.policies import PolicyTable
 from relay.db.spool import Spool
 from relay.delivery.deliverer import Deliverer, DeliverySettings
-from relay.delivery.route import OwnAddresses
+from relay.delivery.own import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
 from relay.evidence import Finding

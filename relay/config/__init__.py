@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from relay.config.reader import read
+from relay.config.routes import faults_of_credentials, faults_of_routes, next_hops
 from relay.config.sections import Settings
 from relay.errors import ConfigError
 
-__all__ = ["Settings", "find", "load", "parse", "warnings"]
+__all__ = ["Settings", "find", "load", "next_hops", "parse", "warnings"]
 
 _PLACES = (Path("config.toml"), Path("/etc/relay/config.toml"))
+_TLS_FROM_THE_START = 465  # RFC 8314 §3.3
 _LEAST_MESSAGE = 64 * 2**10  # RFC 5321 §4.5.3.1.7
 
 
@@ -76,6 +78,12 @@ def warnings(settings: Settings) -> list[str]:
         found.append("server.max_message_size: RFC 5321 asks every relay to take 64KiB")
     if settings.queue.warn_after and settings.queue.warn_after >= settings.queue.lifetime:
         found.append("queue.warn_after: never reached, since queue.lifetime ends before")
+    for number, route in enumerate(settings.route):
+        if route.next_hop.port == _TLS_FROM_THE_START:
+            found.append(
+                f"route[{number}].next_hop: port 465 is for TLS from the first octet on, the relay "
+                "starts it by STARTTLS; most such hosts take that on port 587"
+            )
     for net in settings.server.allow:
         if not net.is_private:
             found.append(f"server.allow: {net} are public addresses: all of them may relay mail")
@@ -86,6 +94,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     server = settings.server
     for endpoint in {at for at in server.listen if at[1] and server.listen.count(at) > 1}:
         yield f"server.listen: {endpoint[0]} port {endpoint[1]} is named twice"
+    yield from faults_of_routes(settings)
     # RFC 5321 §7.1 and common sense: no open relay, however the networks are cut
     everybody = [
         net
@@ -107,6 +116,7 @@ def _faults_of_files(settings: Settings) -> Iterator[str]:
         yield f"violations.log: {settings.violation_log} is a directory, not a file"
     if settings.ca_file:
         yield from _faults_of_roots(settings.ca_file)
+    yield from faults_of_credentials(settings)
 
 
 def _faults_of_roots(path: Path) -> Iterator[str]:

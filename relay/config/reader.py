@@ -2,40 +2,48 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
 from relay.config.sections import Rule, Settings
 
-_SECTIONS: dict[str, Any] = {
-    part.name: part.default for part in fields(Settings) if part.name != "directory"
-}
+_SECTIONS = {part.name: part for part in fields(Settings) if part.name != "directory"}
 
 
 def read(table: Mapping[str, Any], directory: Path) -> tuple[Settings, list[str]]:
     """The settings and what is wrong with them: where anything is, they are not to be used."""
     faults = _unknown("", table, _SECTIONS)
-    sections = {}
-    for name, default in _SECTIONS.items():
-        written = table.get(name, {})
-        if isinstance(written, dict):
-            sections[name] = _section(name, type(default), written, faults)
-        else:
-            faults.append(f"{name}: must be a section, [{name}]")
+    sections = {
+        name: _part(part, table[name], faults) for name, part in _SECTIONS.items() if name in table
+    }
     return Settings(**sections, directory=directory), faults
+
+
+# A section that there may be several of, [[name]], knows the kind of each; others are their default
+def _part(part: Field[Any], written: object, faults: list[str]) -> Any:
+    name, kind = part.name, part.metadata.get("kind")
+    if kind is None and isinstance(written, dict):
+        return _section(name, type(part.default), written, faults)
+    if kind and isinstance(written, list) and all(isinstance(one, dict) for one in written):
+        return tuple(_section(f"{name}[{i}]", kind, one, faults) for i, one in enumerate(written))
+    faults.append(
+        f"{name}: must be sections, [[{name}]]" if kind else f"{name}: must be a section, [{name}]"
+    )
+    return part.default
 
 
 def _section(name: str, kind: type[Any], table: Mapping[str, Any], faults: list[str]) -> Any:
     known = {part.name: part for part in fields(kind)}
     faults += _unknown(f"{name}.", table, known)
-    return kind(
-        **{
-            key: _value(f"{name}.{key}", known[key], written, faults)
-            for key, written in table.items()
-            if key in known
-        }
-    )
+    needed = [key for key, part in known.items() if part.default is MISSING]
+    faults += [f"{name}.{key}: is missing" for key in needed if key not in table]
+    found = {
+        key: _value(f"{name}.{key}", known[key], written, faults)
+        for key, written in table.items()
+        if key in known
+    }
+    return kind(**(dict.fromkeys(needed) | found))
 
 
 def _value(key: str, part: Field[Any], written: object, faults: list[str]) -> Any:
@@ -53,7 +61,9 @@ def _one(key: str, rule: Rule, written: object, faults: list[str]) -> Any:
     try:
         return rule.parse(written)
     except ValueError as error:
-        faults.append(f"{key}: {error}, not {written!r}")
+        # a table holds anything, and may be credentials that belong into their own file
+        shown = "a table" if isinstance(written, dict) else repr(written)
+        faults.append(f"{key}: {error}, not {shown}")
         return None
 
 

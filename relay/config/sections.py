@@ -11,6 +11,7 @@ from typing import Any
 
 from relay.address import AddressError, Network, parse_domain
 from relay.config import values
+from relay.delivery.next_hop import NextHop, find_route
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,14 @@ def _setting(parse: Callable[[Any], Any], written: Any = None) -> Any:
 
 def _list(parse: Callable[[Any], Any], written: Any = None, *, least: int = 0) -> Any:
     return _field(Rule(parse, written, least))
+
+
+def _required(parse: Callable[[Any], Any]) -> Any:
+    return field(metadata={"rule": Rule(parse, None)})
+
+
+def _sections(kind: type[Any]) -> Any:
+    return field(default=(), metadata={"kind": kind})
 
 
 def _field(rule: Rule) -> Any:
@@ -121,6 +130,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One [[route]]: where mail for a domain goes instead of to its own MX hosts.
+
+    `tls` stands in the place of [tls]. `credentials` None: the relay does not log in.
+    """
+
+    domain: str = _required(values.domain_pattern)
+    next_hop: NextHop = _required(values.next_hop)  # noqa: RUF009
+    tls: str = _setting(_LEVELS, "verify")
+    credentials: Path | None = _setting(values.path)  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
     """Where violations are recorded."""
 
@@ -142,6 +164,7 @@ class Settings:
     tls: Tls = Tls()
     mta_sts: MtaSts = MtaSts()
     delivery: Delivery = Delivery()
+    route: tuple[Route, ...] = _sections(Route)
     violations: Violations = Violations()
     directory: Path = Path()
 
@@ -152,6 +175,10 @@ class Settings:
         Where `server.hostname` is not set, the machine's name may cost a look-up.
         """
         return self.server.hostname or machine_name()
+
+    def route_of(self, destination: str) -> Route | None:
+        """The route for a Domain or an address literal; None: its own hosts."""
+        return find_route(destination, {route.domain: route for route in self.route})
 
     @property
     def storage_directory(self) -> Path:

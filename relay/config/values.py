@@ -9,7 +9,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TypeGuard
 
-from relay.address import AddressError, Network, parse_domain
+from relay.address import AddressError, Network, parse_domain, parse_literal
+from relay.delivery.next_hop import EVERYTHING, NextHop
 
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -18,6 +19,7 @@ _SIZE = re.compile(r"(\d{1,12})(KiB|MiB|GiB)?", re.ASCII)
 _OCTETS = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LARGEST_MESSAGE = 900 * 2**20  # a row of the embedded database ends at 10^9 octets
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost))(?::(\d{1,5}))?", re.ASCII)
+_NEXT_HOP = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", re.ASCII)
 _LAST_PORT = 65535
 _DNS_PORT = 53
 
@@ -95,6 +97,34 @@ def host_name(value: object) -> str:
     return name
 
 
+def domain_pattern(value: object) -> str:
+    """A domain; or "*." and a domain, for all below it; or "*", for every destination."""
+    text = _text(value)
+    star = "*." if text.startswith("*.") else ""
+    try:
+        return text if text == EVERYTHING else star + parse_domain(text.removeprefix(star))
+    except AddressError:
+        raise ValueError(
+            'must be a domain such as "example.org", "*.example.org" for all below it, or "*"'
+        ) from None
+
+
+def next_hop(value: object) -> NextHop:
+    """Where mail goes: a domain by its MX hosts, or in brackets a host or an address."""
+    found = _NEXT_HOP.fullmatch(_text(value))
+    port = int(found[3]) if found and found[3] else None
+    try:
+        if found and (port is None or 0 < port <= _LAST_PORT):
+            host = _bracketed(found[1]) if found[1] else parse_domain(found[2])
+            return NextHop(host, port, by_mx=not found[1])
+    except AddressError:
+        pass
+    raise ValueError(
+        'must be a host in brackets such as "[smtp.example.org]:587" or "[192.0.2.1]:25", '
+        'or a domain with MX hosts such as "example.org"'
+    )
+
+
 def storage_url(value: object) -> str:
     """Where the embedded databases lie."""
     scheme, _, directory = _text(value).partition(":")
@@ -145,6 +175,15 @@ def _is_whole(value: object) -> TypeGuard[int]:
 # What is no text becomes one that no rule takes
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+# RFC 5321 §4.1.3 asks for "IPv6:", which hardly anybody writes into a configuration
+def _bracketed(inner: str) -> str:
+    tag = "IPv6:" if ":" in inner and inner[:5].lower() != "ipv6:" else ""
+    try:
+        return parse_literal(f"[{tag}{inner}]")
+    except AddressError:
+        return parse_domain(inner)
 
 
 # "localhost" is what people write; it is taken for the one address that it always means

@@ -14,8 +14,9 @@ from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.hop import Exchange, Hop, HopReport, Unprotected
 from relay.delivery.memory import FlawMemory
+from relay.delivery.own import OwnAddresses
 from relay.delivery.pool import Pool, SessionKey
-from relay.delivery.route import OwnAddresses, Route, Router
+from relay.delivery.route import Route, Router
 from relay.delivery.session import Caller, Content, Session, Timeouts, content_of
 from relay.delivery.tls import Floors, ladder_for
 from relay.envelope import Envelope

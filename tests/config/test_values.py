@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config import values
+from relay.delivery.next_hop import NextHop
 
 WORD = values.one_of("encrypt", "verify")
 SMALL = values.whole(1, 9)
@@ -21,6 +22,8 @@ PARSERS = [
     values.nameserver,
     values.network,
     values.host_name,
+    values.domain_pattern,
+    values.next_hop,
     values.storage_url,
     values.path,
     WORD,
@@ -57,6 +60,18 @@ PARSERS = [
         (values.network, "::1", ip_network("::1/128")),
         (values.host_name, "Relay.Example.ORG", "relay.example.org"),
         (values.host_name, "bücher.test", "xn--bcher-kva.test"),
+        (values.domain_pattern, "*", "*"),
+        (values.domain_pattern, "Example.ORG", "example.org"),
+        (values.domain_pattern, "*.Example.ORG", "*.example.org"),
+        (values.domain_pattern, "*.bücher.test", "*.xn--bcher-kva.test"),
+        (values.domain_pattern, "localhost", "localhost"),
+        (values.next_hop, "ISP.example", NextHop("isp.example")),
+        (values.next_hop, "isp.example:26", NextHop("isp.example", 26)),
+        (values.next_hop, "[Out.ISP.example]", NextHop("out.isp.example", by_mx=False)),
+        (values.next_hop, "[out.isp.example]:587", NextHop("out.isp.example", 587, by_mx=False)),
+        (values.next_hop, "[192.0.2.1]:65535", NextHop("[192.0.2.1]", 65535, by_mx=False)),
+        (values.next_hop, "[2001:DB8::1]:25", NextHop("[IPv6:2001:db8::1]", 25, by_mx=False)),
+        (values.next_hop, "[ipv6:::1]", NextHop("[IPv6:::1]", by_mx=False)),
         (values.storage_url, "sqlite:./var", "sqlite:./var"),
         (values.path, "ca.pem", Path("ca.pem")),
         (WORD, "verify", "verify"),
@@ -96,6 +111,24 @@ def test_good(parse: Callable[[object], object], written: object, value: object)
         (values.listener, "[127.0.0.1]:x", "an address and a port"),
         (values.listener, "relay.example.org:25", "an address and a port"),
         (values.listener, 2525, "an address and a port"),
+        *(
+            (values.domain_pattern, written, '"*.example.org" for all below it')
+            for written in ["", "*.", "**", "*example.org", "*.*.a.test", ".a.test", "a.*", "[::1]"]
+        ),
+        (values.domain_pattern, ["a.test"], "must be a domain"),
+        *(
+            (values.next_hop, written, '"[smtp.example.org]:587"')
+            for written in ["", "[]", "[a.test", "a.test]", "[[a.test]]", "a.test:", "a.test:0"]
+        ),
+        *(
+            (values.next_hop, written, '"[192.0.2.1]:25"')
+            for written in ["192.0.2.1", "::1", "[fe80::1%eth0]", "[192.0.2]", "a.test:65536"]
+        ),
+        (values.next_hop, "smtp://a.test", "a host in brackets"),
+        (values.next_hop, "a.test:587:588", "a host in brackets"),
+        (values.next_hop, "a.test, b.test", "a host in brackets"),
+        (values.next_hop, "a.test:\u0665", "a host in brackets"),
+        (values.next_hop, 25, "a host in brackets"),
         (values.nameserver, "127.0.0.1:0", "an address"),
         (values.nameserver, "dns.example.org", "an address"),
         (values.nameserver, "::1", '"[::1]"'),

@@ -11,7 +11,7 @@ import pytest
 
 from relay.address import Domain
 from relay.delivery.deliverer import Deliverer, DeliverySettings
-from relay.delivery.route import OwnAddresses
+from relay.delivery.own import OwnAddresses
 from relay.delivery.session import Timeouts
 from relay.envelope import Envelope
 from relay.evidence import Finding, PolicySnapshot

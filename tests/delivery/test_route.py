@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from relay.delivery.blame import Blame
-from relay.delivery.route import OwnAddresses, Route, Router
+from relay.delivery.own import OwnAddresses
+from relay.delivery.route import Route, Router
 from relay.lab.dns import Fault
 from relay.lab.world import World
 from relay.outcome import Reason
