@@ -26,6 +26,7 @@ from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
+from relay.mta_sts.policy import SeenBy
 from relay.outcome import DeliveryResult, Status
 from relay.queue.job import Settlement
 from relay.queue.retry import Schedule
@@ -236,9 +237,13 @@ def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:
 
 
 def build_finder(
-    settings: Settings, resolver: DnsResolver, policies: PolicyTable, clock: Clock
+    settings: Settings,
+    resolver: DnsResolver,
+    policies: PolicyTable,
+    clock: Clock,
+    seen_by: SeenBy = "delivery",
 ) -> PolicyFinder:
-    """The policy finder of the configuration."""
+    """The policy finder of the configuration; `seen_by` says in whose name it looks."""
     fetcher = PolicyFetcher(
         resolver,
         FetchSettings(
@@ -248,7 +253,7 @@ def build_finder(
             settings.ca_file,
         ),
     )
-    return PolicyFinder(resolver, policies, fetcher.fetch, clock)
+    return PolicyFinder(resolver, policies, fetcher.fetch, clock, seen_by)
 
 
 async def record_now(settings: Settings, ledger: Ledger, findings: Sequence[Finding]) -> None:

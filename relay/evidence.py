@@ -16,12 +16,24 @@ class Failure(StrEnum):
     STS_POLICY_FETCH_ERROR = "sts-policy-fetch-error"
     STS_POLICY_INVALID = "sts-policy-invalid"
     STS_WEBPKI_INVALID = "sts-webpki-invalid"
+    POLICY_REMOVED = "policy-removed"
+    POLICY_WEAKENED = "policy-weakened"
+    POLICY_REPLACED = "policy-replaced"
 
-    # RFC 8460 §4.3: a host that the policy does not list has no type of its own
+    # RFC 8460 §4.3: a host that the policy does not list has no type of its own, nor has a policy
+    # that protects less
     @property
     def result_type(self) -> str:
         """The name TLS reports use."""
-        return Failure.VALIDATION_FAILURE if self is Failure.MX_MISMATCH else self
+        return Failure.VALIDATION_FAILURE if self in _WITHOUT_TYPE else self
+
+
+_WITHOUT_TYPE = (
+    Failure.MX_MISMATCH,
+    Failure.POLICY_REMOVED,
+    Failure.POLICY_WEAKENED,
+    Failure.POLICY_REPLACED,
+)
 
 
 class Action(StrEnum):

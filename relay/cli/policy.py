@@ -46,7 +46,7 @@ async def _look_up(settings: Settings, domain: "Domain", *, refresh: bool) -> "F
     clock = SystemClock()
     policies = PolicyTable(settings.storage_directory / POLICIES)
     try:
-        finder = build_finder(settings, build_resolver(settings, clock), policies, clock)
+        finder = build_finder(settings, build_resolver(settings, clock), policies, clock, "command")
         found = await finder.find(domain, refresh=refresh)
     finally:
         policies.close()

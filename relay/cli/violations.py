@@ -24,6 +24,9 @@ _WORDS = {
     "sts-policy-fetch-error": "policy not fetched",
     "sts-policy-invalid": "policy not valid",
     "sts-webpki-invalid": "policy host's certificate",
+    "policy-removed": "policy record gone",
+    "policy-weakened": "policy weakened",
+    "policy-replaced": "policy's hosts replaced",
 }
 _NOW = time.time()  # noqa: TID251 - a command is a moment
 

@@ -2,19 +2,53 @@
 
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from relay.address import Domain
 from relay.db.committer import Committer
 from relay.db.connection import open_database, storage_errors
-from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy
+from relay.db.policy_row import (
+    KEPT_ROWS,
+    VERSION_ROWS,
+    cached_of,
+    failure_text,
+    values_of,
+    version_of,
+)
+from relay.mta_sts.policy import CachedPolicy, FetchFailure, PolicyVersion, SeenBy
 
 _REMEMBERED = 10_000  # domains kept in memory
-_COLUMNS = "SELECT domain, record_id, text, policy, fetched_at, failure FROM policy"
+_PAGE = 1000  # policies read at a time: no transaction stays open while somebody reads a pager
+_VERSIONS = 20  # of one domain that are kept once they are past
+
+_ONE = f"{KEPT_ROWS} WHERE domain = ?"
+_NEXT = f"{KEPT_ROWS} WHERE domain > ? ORDER BY domain LIMIT {_PAGE}"
+_DUE = f"{KEPT_ROWS} WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+_TO_PAST = """
+  INSERT INTO past (domain, record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by,
+                    ended)
+  SELECT domain, record_id, mode, mx, max_age, text, first_seen, fetched_at, seen_by, ?
+  FROM policy WHERE domain = ? AND mode IS NOT NULL"""
+_TRIM = """
+  DELETE FROM past WHERE domain = :domain AND number NOT IN
+    (SELECT number FROM past WHERE domain = :domain ORDER BY number DESC LIMIT :versions)"""
+_SAVE = """
+  INSERT INTO policy (domain, record_id, mode, mx, max_age, text, first_seen, fetched_at, seen_by,
+                      due_at, failure)
+  VALUES (:domain, :record_id, :mode, :mx, :max_age, :text, :fetched_at, :fetched_at, :seen_by,
+          :due_at, :failure)
+  ON CONFLICT (domain) DO UPDATE SET
+    record_id = excluded.record_id, mode = excluded.mode, mx = excluded.mx,
+    max_age = excluded.max_age, text = excluded.text, fetched_at = excluded.fetched_at,
+    failure = excluded.failure, due_at = excluded.due_at"""
+_NEW_VERSION = "UPDATE policy SET first_seen = ?, seen_by = ? WHERE domain = ?"
+_FAIL = """
+  INSERT INTO policy (domain, text, first_seen, fetched_at, seen_by, due_at, failure)
+  VALUES (:domain, '', 0, 0, '', :due_at, :failure)
+  ON CONFLICT (domain) DO UPDATE SET failure = excluded.failure, due_at = excluded.due_at"""
 
 
 class PolicyTable:
@@ -40,24 +74,54 @@ class PolicyTable:
             if domain in self._memory:
                 self._memory.move_to_end(domain)
                 return self._memory[domain]
-            row = self._reader.execute(f"{_COLUMNS} WHERE domain = ?", (domain,)).fetchone()
+            cached = _load(self._reader, domain)
         except sqlite3.Error:
             return self._memory.get(domain)
-        cached = _cached(*row) if row else None
         self._memory[domain] = cached
         if len(self._memory) > _REMEMBERED:
             self._memory.popitem(last=False)
         return cached
 
-    async def save(self, cached: CachedPolicy) -> None:
+    def all(self) -> Iterator[CachedPolicy]:
         """See PolicyStore."""
-        await self._committer.run(partial(_save, cached))
+        last = ""
+        while rows := self._rows(_NEXT, (last,)):
+            yield from map(cached_of, rows)
+            last = rows[-1][0]
 
-    def all(self) -> list[CachedPolicy]:
+    def versions(self, domain: Domain) -> list[PolicyVersion]:
         """See PolicyStore."""
+        return [version_of(row) for row in self._rows(VERSION_ROWS, {"domain": domain})]
+
+    async def save(
+        self, cached: CachedPolicy, seen_by: SeenBy, due_at: float
+    ) -> CachedPolicy | None:
+        """See PolicyStore."""
+        return await self._committer.run(partial(_save, cached, seen_by, due_at))
+
+    async def keep_failure(
+        self, domain: Domain, failure: FetchFailure | None, due_at: float
+    ) -> CachedPolicy | None:
+        """See PolicyStore."""
+        return await self._committer.run(partial(_keep_failure, domain, failure, due_at))
+
+    async def forget(self, domain: Domain, now: float) -> bool:
+        """See PolicyStore."""
+        return await self._committer.run(partial(_forget, domain, now))
+
+    async def claim_due(
+        self, now: float, limit: int, until: Callable[[CachedPolicy], float]
+    ) -> list[CachedPolicy]:
+        """See PolicyStore."""
+        return await self._committer.run(partial(_claim_due, now, limit, until))
+
+    async def forget_history(self, before: float, limit: int) -> int:
+        """See PolicyStore."""
+        return await self._committer.run(partial(_forget_history, before, limit))
+
+    def _rows(self, query: str, values: tuple[str] | dict[str, str]) -> list[tuple[Any, ...]]:
         with storage_errors(self._path):
-            rows = self._reader.execute(f"{_COLUMNS} ORDER BY domain").fetchall()
-        return [_cached(*row) for row in rows]
+            return self._reader.execute(query, values).fetchall()
 
     # Another connection's commit, ours on the other thread included, makes the memory stale
     def _notice_writes(self) -> None:
@@ -70,42 +134,56 @@ class PolicyTable:
         return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _save(cached: CachedPolicy, db: sqlite3.Connection) -> None:
-    policy = cached.policy
-    shown = policy and {
-        "version": policy.version,
-        "mode": policy.mode,
-        "mx": policy.mx,
-        "max_age": policy.max_age,
-    }
-    db.execute(
-        "INSERT OR REPLACE INTO policy (domain, record_id, text, policy, fetched_at, failure)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            cached.domain,
-            cached.record_id,
-            cached.text,
-            orjson.dumps(shown).decode() if shown else None,
-            cached.fetched_at,
-            orjson.dumps(cached.failure).decode() if cached.failure else None,
-        ),
-    )
+def _load(db: sqlite3.Connection, domain: Domain) -> CachedPolicy | None:
+    row = db.execute(_ONE, (domain,)).fetchone()
+    return cached_of(row) if row else None
 
 
-def _cached(
-    domain: str,
-    record_id: str | None,
-    text: str,
-    policy: str | None,
-    at: float,
-    failure: str | None,
-) -> CachedPolicy:
-    row: dict[str, Any] | None = orjson.loads(policy) if policy else None
-    return CachedPolicy(
-        Domain(domain),
-        record_id,
-        Policy(**{**row, "mx": tuple(row["mx"])}) if row else None,
-        text,
-        at,
-        FetchFailure(**orjson.loads(failure)) if failure else None,
-    )
+def _save(
+    cached: CachedPolicy, seen_by: SeenBy, due_at: float, db: sqlite3.Connection
+) -> CachedPolicy | None:
+    before = _load(db, cached.domain)
+    changed = before is None or _version(before) != _version(cached)
+    if changed:
+        _end_version(cached.domain, cached.fetched_at, db)
+    db.execute(_SAVE, {**values_of(cached), "seen_by": seen_by, "due_at": int(due_at)})
+    if changed:
+        db.execute(_NEW_VERSION, (cached.fetched_at, seen_by, cached.domain))
+    return before
+
+
+def _version(cached: CachedPolicy) -> tuple[object, ...]:
+    return cached.policy, cached.record_id, cached.text
+
+
+def _end_version(domain: Domain, now: float, db: sqlite3.Connection) -> None:
+    if db.execute(_TO_PAST, (now, domain)).rowcount:
+        db.execute(_TRIM, {"domain": domain, "versions": _VERSIONS})
+
+
+def _keep_failure(
+    domain: Domain, failure: FetchFailure | None, due_at: float, db: sqlite3.Connection
+) -> CachedPolicy | None:
+    before = _load(db, domain)
+    values = {"domain": domain, "failure": failure_text(failure), "due_at": int(due_at)}
+    db.execute(_FAIL, values)
+    return before
+
+
+def _forget(domain: Domain, now: float, db: sqlite3.Connection) -> bool:
+    _end_version(domain, now, db)
+    return bool(db.execute("DELETE FROM policy WHERE domain = ?", (domain,)).rowcount)
+
+
+def _claim_due(
+    now: float, limit: int, until: Callable[[CachedPolicy], float], db: sqlite3.Connection
+) -> list[CachedPolicy]:
+    due = [cached_of(row) for row in db.execute(_DUE, (now, limit)).fetchall()]
+    later = [(int(until(cached)), cached.domain) for cached in due]
+    db.executemany("UPDATE policy SET due_at = ? WHERE domain = ?", later)
+    return due
+
+
+def _forget_history(before: float, limit: int, db: sqlite3.Connection) -> int:
+    query = "DELETE FROM past WHERE number IN (SELECT number FROM past WHERE ended < ? LIMIT ?)"
+    return db.execute(query, (before, limit)).rowcount

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
+from random import Random
 
 from relay.address import Domain
 from relay.clock import Clock
 from relay.errors import StorageError
-from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.evidence import Finding, PolicySnapshot
 from relay.mta_sts.discover import discover
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.fetch import Fetch
+from relay.mta_sts.findings import alarms, removed, trouble
 from relay.mta_sts.freshness import (
     Decision,
     Discovery,
@@ -20,11 +23,14 @@ from relay.mta_sts.freshness import (
     decide,
     fail,
     is_live,
+    is_overcome,
     result_of,
 )
-from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, parse_policy
+from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, SeenBy, parse_policy
 from relay.mta_sts.store import PolicyStore
+from relay.mta_sts.upkeep import due_at, is_worth_a_warning
 from relay.resolver import Resolver
+from relay.timestamp import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +51,38 @@ class Found:
         return self.result.policy
 
 
+@dataclass(slots=True)
+class _Flight:
+    """A fetch under way for a record id; `told`: its findings have been given to somebody."""
+
+    record_id: str
+    task: "asyncio.Task[Found]"
+    told: bool = False
+
+
 class PolicyFinder:
     """Finds policies; one fetch at a time for a domain, whoever asks."""
 
-    def __init__(self, resolver: Resolver, store: PolicyStore, fetch: Fetch, clock: Clock) -> None:
-        """`fetch` gets a policy file's body."""
+    def __init__(
+        self,
+        resolver: Resolver,
+        store: PolicyStore,
+        fetch: Fetch,
+        clock: Clock,
+        seen_by: SeenBy = "delivery",
+    ) -> None:
+        """`fetch` gets a policy file's body; `seen_by` is what history says of look-ups here."""
         self._resolver = resolver
         self._store = store
         self._fetch = fetch
         self._clock = clock
-        self._flights: dict[Domain, asyncio.Task[Found]] = {}
+        self._seen_by = seen_by
+        self._dice = Random()  # noqa: S311 - spreads refreshes, guards nothing
+        self._flights: dict[Domain, _Flight] = {}
 
-    async def find(self, domain: Domain, *, refresh: bool = False) -> Found:
+    async def find(
+        self, domain: Domain, *, refresh: bool = False, seen_by: SeenBy | None = None
+    ) -> Found:
         """The policy of a domain now. Never raises for what the network does.
 
         `refresh` fetches even where the cache would do. A live cached policy outlives any trouble
@@ -66,11 +92,37 @@ class PolicyFinder:
         cached = self._store.load(domain)
         now = self._clock.now()
         decision = decide(cached, discovery, now)
-        if discovery.id and (refresh or decision.step is Step.FETCH):
-            return await self._fetch_once(domain, discovery.id, cached)
-        if decision.step is Step.FAILED and discovery.error:
-            return await self._note_trouble(domain, discovery, cached)
+        if discovery.id is None:
+            if decision.error is None:
+                return _found(cached, decision, None, now)
+            return await self._note_trouble(domain, discovery, decision, cached)
+        if refresh or decision.step is Step.FETCH:
+            return await self._fetch_once(domain, discovery.id, cached, seen_by or self._seen_by)
+        if cached and decision.step is Step.RENEWED and is_overcome(cached, now):
+            await self._keep(replace(cached, failure=None))
         return _found(cached, decision, discovery.id, now)
+
+    async def find_all(
+        self, domains: Iterable[Domain], *, refresh: bool = False, at_once: int = 20
+    ) -> AsyncIterator[tuple[Domain, Found]]:
+        """The policies of many domains as they are found, `at_once` under way at a time."""
+        waiting = iter(domains)
+        running: dict[asyncio.Task[Found], Domain] = {}
+        try:
+            while True:
+                for domain in waiting:
+                    task = asyncio.ensure_future(self.find(domain, refresh=refresh))
+                    running[task] = domain
+                    if len(running) >= at_once:
+                        break
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield running.pop(task), task.result()
+        finally:
+            for task in running:
+                task.cancel()
 
     def find_kept(self, domain: Domain) -> Found:
         """What the cache alone says."""
@@ -79,20 +131,25 @@ class PolicyFinder:
         step = Step.RENEWED if is_live(cached, now) else Step.ABSENT
         return _found(cached, Decision(step), None, now)
 
+    # Whoever asks while a fetch for the same id is under way shares it; one for another id is
+    # waited for. One of them tells what went wrong, though the first may have gone away
     async def _fetch_once(
-        self, domain: Domain, record_id: str, cached: CachedPolicy | None
+        self, domain: Domain, record_id: str, cached: CachedPolicy | None, seen_by: SeenBy
     ) -> Found:
-        flight = self._flights.get(domain)
-        if flight is not None:
-            # the one who started the fetch tells what went wrong, the others only share the result
-            return replace(await asyncio.shield(flight), findings=())
-        flight = asyncio.ensure_future(self._fetch_new(domain, record_id, cached))
-        self._flights[domain] = flight
-        flight.add_done_callback(lambda _: self._flights.pop(domain, None))
-        return await asyncio.shield(flight)
+        while (flight := self._flights.get(domain)) and flight.record_id != record_id:
+            await asyncio.wait([flight.task])
+        if flight is None:
+            task = asyncio.ensure_future(self._fetch_new(domain, record_id, cached, seen_by))
+            flight = self._flights[domain] = _Flight(record_id, task)
+            task.add_done_callback(lambda _: self._flights.pop(domain, None))
+        found = await asyncio.shield(flight.task)
+        if flight.told:
+            return replace(found, findings=())
+        flight.told = True
+        return found
 
     async def _fetch_new(
-        self, domain: Domain, record_id: str, cached: CachedPolicy | None
+        self, domain: Domain, record_id: str, cached: CachedPolicy | None, seen_by: SeenBy
     ) -> Found:
         try:
             body = await self._fetch(domain)
@@ -100,44 +157,80 @@ class PolicyFinder:
         except MtaStsError as error:
             return await self._fail(domain, record_id, cached, error)
         now = self._clock.now()
-        text = body.decode("utf-8", "replace")
         # RFC 8461 §8.1: the id seen before the fetch is kept with the body
-        fresh = CachedPolicy(domain, record_id, policy, text, now)
-        await self._save(fresh)
-        return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot())
+        fresh = CachedPolicy(domain, record_id, policy, body.decode("utf-8", "replace"), now)
+        before = await self._save(fresh, seen_by)
+        findings = alarms(before, fresh, now) if before and is_live(before, now) else ()
+        _warn(findings)
+        return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot(), findings)
 
     # RFC 8461 §3.3: a failed fetch neither replaces nor shortens the policy that is kept
     async def _fail(
         self, domain: Domain, record_id: str, cached: CachedPolicy | None, error: MtaStsError
     ) -> Found:
         now = self._clock.now()
-        kept = replace(cached or CachedPolicy(domain), failure=fail(error, record_id, now))
-        await self._save(kept)
+        before = cached.failure if cached else None
+        failure = fail(error, record_id, now, before)
+        kept = replace(cached or CachedPolicy(domain), failure=failure)
+        await self._keep(kept)
         step = Step.KEEP if is_live(cached, now) else Step.FAILED
         found = _found(kept, Decision(step, error), record_id, now)
-        return replace(found, findings=(_finding(domain, found.snapshot, error, now),))
+        return replace(found, findings=(trouble(domain, found.snapshot, error, now),))
 
-    # DNS trouble or doubled records without a cache: told once in a back-off, asked each time
+    # The record is asked for each time; what is wrong with it is kept and told once in a back-off
     async def _note_trouble(
-        self, domain: Domain, discovery: Discovery, cached: CachedPolicy | None
+        self,
+        domain: Domain,
+        discovery: Discovery,
+        decision: Decision,
+        cached: CachedPolicy | None,
     ) -> Found:
-        assert discovery.error is not None  # noqa: S101 - the caller has looked
+        assert decision.error is not None  # noqa: S101 - the caller has looked
         now = self._clock.now()
         before = cached.failure if cached else None
-        decision = Decision(Step.FAILED, discovery.error)
-        if before and before.code == discovery.error.code and backs_off(before, now):
-            return _found(cached, decision, None, now)
-        failure = fail(discovery.error, None, now)
-        kept = replace(cached or CachedPolicy(domain), failure=failure)
-        await self._save(kept)
-        finding = _finding(domain, None, discovery.error, now)
-        return replace(_found(kept, decision, None, now), findings=(finding,))
+        if before and backs_off(before, now):
+            if before.code == decision.error.code:
+                return _found(cached, replace(decision, error=before.error), None, now)
+            if before.record_id is not None:
+                # the back-off for that id is not cut short by trouble with the record
+                return _found(cached, decision, None, now)
+        is_gone = discovery.error is None
+        gone = is_gone or bool(before and before.gone)
+        kept = replace(
+            cached or CachedPolicy(domain),
+            failure=fail(decision.error, None, now, before, gone=gone),
+        )
+        earlier = await self._keep(kept)
+        found = _found(kept, decision, None, now)
+        if earlier and earlier.failure and earlier.failure.gone and is_gone:
+            return found  # the loss has been told
+        if is_gone:
+            findings = removed(kept, decision.error, now)
+            _warn(findings)
+        else:
+            findings = (trouble(domain, found.snapshot, decision.error, now),)
+        return replace(found, findings=findings)
 
-    async def _save(self, cached: CachedPolicy) -> None:
+    async def _save(self, fresh: CachedPolicy, seen_by: SeenBy) -> CachedPolicy | None:
+        due = due_at(fresh, fresh.fetched_at, self._dice.random())
         try:
-            await self._store.save(cached)
+            return await self._store.save(fresh, seen_by, due)
         except StorageError as error:
-            log.warning("the policy of %s is used but not kept: %s", cached.domain, error)
+            log.warning("the policy of %s is used but not kept: %s", fresh.domain, error)
+            return None
+
+    # What the store had before; the failure is kept, and told where it has lasted
+    async def _keep(self, kept: CachedPolicy) -> CachedPolicy | None:
+        now = self._clock.now()
+        if kept.failure and is_worth_a_warning(kept, now):
+            kept = replace(kept, failure=replace(kept.failure, told_at=now))
+            _warn_of_failures(kept)
+        due = due_at(kept, now, self._dice.random())
+        try:
+            return await self._store.keep_failure(kept.domain, kept.failure, due)
+        except StorageError as error:
+            log.warning("what failed for the policy of %s is not kept: %s", kept.domain, error)
+            return None
 
 
 def _found(
@@ -148,23 +241,21 @@ def _found(
     return Found(result_of(cached, decision, record_id), snapshot)
 
 
-def _finding(
-    domain: Domain, snapshot: PolicySnapshot | None, error: MtaStsError, now: float
-) -> Finding:
-    return Finding(
-        time=now,
-        domain=domain,
-        policy=snapshot,
-        failure=_failure(error.code),
-        detail=error.message,
-        action=Action.NOTED,
+def _warn(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        log.warning("%s: %s", finding.domain, finding.detail)
+
+
+def _warn_of_failures(cached: CachedPolicy) -> None:
+    policy, failure = cached.policy, cached.failure
+    if not policy or not failure:
+        return
+    log.warning(
+        "%s: its policy of mode %s could not be refreshed %d times since %s and ends at %s: %s",
+        cached.domain,
+        policy.mode,
+        failure.count,
+        rfc3339(failure.since),
+        rfc3339(cached.expires),
+        failure.message,
     )
-
-
-# RFC 8460 §4.3.2.2
-def _failure(code: str) -> Failure:
-    if code == "webpki_invalid":
-        return Failure.STS_WEBPKI_INVALID
-    if code.startswith("invalid_sts_") or code == "multi_sts_records":
-        return Failure.STS_POLICY_INVALID
-    return Failure.STS_POLICY_FETCH_ERROR

@@ -70,9 +70,35 @@ def _without_record(discovery: Discovery, *, live: bool) -> Decision:
     return Decision(Step.ABSENT)
 
 
-def fail(error: MtaStsError, record_id: str | None, now: float) -> FetchFailure:
-    """The failure to keep of an error just met."""
-    return FetchFailure(error.code, error.message, record_id, now, now + BACK_OFF)
+def fail(
+    error: MtaStsError,
+    record_id: str | None,
+    now: float,
+    before: FetchFailure | None = None,
+    *,
+    gone: bool = False,
+) -> FetchFailure:
+    """The failure to keep of an error just met, after the one before it, if any."""
+    return FetchFailure(
+        error.code,
+        error.message,
+        record_id,
+        at=now,
+        next_try=now + BACK_OFF,
+        count=before.count + 1 if before else 1,
+        since=before.since if before else now,
+        told_at=before.told_at if before else None,
+        gone=gone,
+    )
+
+
+def is_overcome(cached: CachedPolicy, now: float) -> bool:
+    """Whether the failure kept beside a policy just confirmed by its record says nothing any more:
+    it was of another record, and so long ago that asking again is no haste."""
+    failure = cached.failure
+    if failure is None or backs_off(failure, now):
+        return False
+    return failure.record_id != cached.record_id
 
 
 def result_of(

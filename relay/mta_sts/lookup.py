@@ -19,7 +19,7 @@ from relay.mta_sts.freshness import (
     is_live,
     result_of,
 )
-from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult, parse_policy
+from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, parse_policy
 from relay.resolver import adopt
 
 _DNS_TIMEOUT = 5.0
@@ -81,5 +81,4 @@ def _cached(domain: Domain, known: Policy | None) -> CachedPolicy | None:
         return CachedPolicy(domain, known.id, plain, "", ends - known.max_age)
     if known.error is None:
         return None
-    failure = FetchFailure(known.error.code, known.error.message, known.id, ends - BACK_OFF, ends)
-    return CachedPolicy(domain, failure=failure)
+    return CachedPolicy(domain, failure=fail(known.error, known.id, ends - BACK_OFF))

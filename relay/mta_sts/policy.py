@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from relay.address import Domain
 from relay.evidence import PolicySnapshot
@@ -58,7 +58,9 @@ class Policy:
 class FetchFailure:
     """A look-up that failed: not tried again for the same record id before `next_try`.
 
-    Times in seconds since 1970. `record_id` None: the record itself could not be had.
+    Times in seconds since 1970. `record_id` None: the record itself could not be had. It is the
+    `count`th in a row; the first was at `since`. `told_at` None: the operator has not been warned
+    of the row. `gone`: the record is not there, though a policy was found by it before.
     """
 
     code: str
@@ -66,6 +68,10 @@ class FetchFailure:
     record_id: str | None
     at: float
     next_try: float
+    count: int
+    since: float
+    told_at: float | None = None
+    gone: bool = False
 
     @property
     def error(self) -> MtaStsError:
@@ -101,6 +107,27 @@ class CachedPolicy:
         return PolicySnapshot(self.record_id, policy.mode, policy.mx, policy.max_age, self.expires)
 
 
+SeenBy = Literal["delivery", "refresh", "command"]
+"""Which look-up has seen a policy: one for mail, the daily one, or one that a person asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy that a domain has or had: what was served, with which record id, and when.
+
+    Times in seconds since 1970: first and last fetched so, and when another one was seen in its
+    place or it was removed; `ended` None: it is the one kept.
+    """
+
+    record_id: str | None
+    policy: Policy
+    text: str
+    first_seen: float
+    last_seen: float
+    ended: float | None
+    seen_by: SeenBy
+
+
 @dataclass(frozen=True)
 class PolicyResult:
     """What a look-up came to; `status` is found, renewed, not_found or errored."""
@@ -116,6 +143,12 @@ class PolicyResult:
 def moment(seconds: float) -> datetime:
     """Seconds since 1970 as an aware datetime."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def print_policy(policy: Policy) -> str:
+    """The policy as a file, which parses to the same (RFC 8461 §3.2)."""
+    lines = ["version: STSv1", f"mode: {policy.mode}", *(f"mx: {one}" for one in policy.mx)]
+    return "".join(f"{line}\n" for line in [*lines, f"max_age: {policy.max_age}"])
 
 
 def parse_policy(body: bytes) -> Policy:

@@ -49,7 +49,23 @@ def test_a_violation_record() -> None:
     ]
 
 
-@pytest.mark.parametrize("failure", [one for one in Failure if one is not Failure.MX_MISMATCH])
+# RFC 8460 §4.3 has no type for these
+NAMELESS = [
+    Failure.MX_MISMATCH,
+    Failure.POLICY_REMOVED,
+    Failure.POLICY_WEAKENED,
+    Failure.POLICY_REPLACED,
+]
+
+
+@pytest.mark.parametrize("failure", NAMELESS)
+def test_what_has_no_type_of_its_own_is_the_general_one(failure: Failure) -> None:
+    record = to_record(finding(SNAPSHOT, failure))
+    assert record is not None
+    assert (record["reason"], record["result_type"]) == (failure.value, "validation-failure")
+
+
+@pytest.mark.parametrize("failure", [one for one in Failure if one not in NAMELESS])
 def test_every_other_reason_is_a_result_type_of_rfc_8460(failure: Failure) -> None:
     record = to_record(finding(SNAPSHOT, failure))
     assert record is not None
