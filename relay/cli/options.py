@@ -1,7 +1,7 @@
 """Options that several commands share, and how they read the configuration."""
 
 import re
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -19,6 +19,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class WrongUse(click.ClickException):
+    """The words of a command are wrong; one line says why, and the exit status is 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it as every other error of the relay's."""
+        click.echo(f"relay: {self.message}", file=file, err=True)
 
 
 def settings_from(config_path: str | None) -> config.Settings:

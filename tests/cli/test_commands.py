@@ -4,54 +4,12 @@ import asyncio
 import json
 import os
 import signal
-import smtplib
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from relay.lab.world import World
-
-READY = b"listening on "
-
-
-def relay(*words: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "relay", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-
-
-@pytest.fixture
-def path(world: World, tmp_path: Path) -> Path:
-    path = tmp_path / "config.toml"
-    path.write_text(world.config(tmp_path / "var", extra='[queue]\nretry = ["1h"]\n'), "utf-8")
-    return path
-
-
-@asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A relay in a process of its own; its port."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", "serve", "-c", str(path), stderr=asyncio.subprocess.PIPE
-    )
-    assert child.stderr is not None
-    try:
-        while READY not in (line := await child.stderr.readline()):
-            assert line, "the relay has ended"
-        yield child, int(json.loads(line)["message"].rpartition(":")[2])
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
-        while await child.stderr.readline():
-            pass
-
-
-def send(port: int, *recipients: str) -> None:
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("me@a.test", list(recipients), b"Subject: told\r\n\r\nx\r\n")
+from tests.cli.process import relay, send, serving
 
 
 @pytest.mark.parametrize("words", [["violations"], ["violations", "--json"], ["queue", "list"]])

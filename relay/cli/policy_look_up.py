@@ -1,0 +1,115 @@
+"""Live look-ups behind `relay policy`: the policy, its record, and the MX hosts there are now."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from random import Random
+
+from relay.address import Domain
+from relay.app import LEDGER, POLICIES, build_finder, build_resolver, record_now
+from relay.cli.policy_text import View
+from relay.clock import SystemClock
+from relay.config import Settings
+from relay.db.ledger import Ledger
+from relay.db.policies import PolicyTable
+from relay.delivery.blame import Blame
+from relay.delivery.own import OwnAddresses
+from relay.delivery.route import Router
+from relay.mta_sts.finder import Found, PolicyFinder
+from relay.mta_sts.lint import Setup, lint
+from relay.resolver import MxRecord, Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class LookUps:
+    """Look-ups asked for by a person, through the relay's own cache."""
+
+    settings: Settings
+    resolver: Resolver
+    policies: PolicyTable
+    finder: PolicyFinder
+
+    async def find(self, domain: Domain, *, refresh: bool = False) -> Found:
+        """The policy now; what went wrong is recorded. Raises StorageError."""
+        found = await self.finder.find(domain, refresh=refresh)
+        if found.findings:
+            ledger = Ledger(self.settings.storage_directory / LEDGER)
+            try:
+                await record_now(self.settings, ledger, found.findings)
+            finally:
+                ledger.close()
+        return found
+
+
+@asynccontextmanager
+async def look_ups(settings: Settings) -> AsyncIterator[LookUps]:
+    """Look-ups on the storage of the configuration. Raises StorageError."""
+    clock = SystemClock()
+    resolver = build_resolver(settings, clock)
+    policies = PolicyTable(settings.storage_directory / POLICIES)
+    try:
+        finder = build_finder(settings, resolver, policies, clock, "command")
+        yield LookUps(settings, resolver, policies, finder)
+    finally:
+        policies.close()
+
+
+def view_online(settings: Settings, domain: Domain, *, refresh: bool, closely: bool) -> View:
+    """Look a domain's policy up now; `closely`: its hosts, and what is sloppy about it, too.
+
+    Raises StorageError.
+    """
+    return asyncio.run(_view(settings, domain, refresh=refresh, closely=closely))
+
+
+async def _view(settings: Settings, domain: Domain, *, refresh: bool, closely: bool) -> View:
+    async with look_ups(settings) as desk:
+        found = await desk.find(domain, refresh=refresh)
+        view = View(domain, found.result, desk.policies.load(domain))
+        return await _look_closely(view, domain, desk) if closely else view
+
+
+async def _look_closely(view: View, domain: Domain, desk: LookUps) -> View:
+    record = await desk.resolver.txt(f"_mta-sts.{domain}")
+    hosts = await _find_hosts(desk, domain)
+    names = [] if isinstance(hosts, Blame) else [one.host for one in hosts]
+    policy = view.result.policy
+    setup = Setup(
+        domain,
+        record.records,
+        view.cached.text.encode() if view.cached and policy.version else None,
+        policy,
+        names,
+        await _aliases(desk.resolver, domain, names, has_record=bool(record.records)),
+    )
+    shown = hosts.reply.text if isinstance(hosts, Blame) else _ranked(hosts)
+    return replace(view, hosts=shown, remarks=lint(setup))
+
+
+async def _find_hosts(desk: LookUps, domain: Domain) -> tuple[MxRecord, ...] | Blame:
+    router = Router(
+        desk.resolver,
+        own=OwnAddresses(desk.settings.hostname),
+        port=desk.settings.delivery.port,
+        allow_internal=desk.settings.delivery.allow_internal,
+        dice=Random(),  # noqa: S311 - the order shown is by name
+    )
+    return await router.find_hosts(domain)
+
+
+def _ranked(hosts: Sequence[MxRecord]) -> list[tuple[int, str]]:
+    return sorted((one.preference, one.host) for one in hosts)
+
+
+# RFC 8461 §8.2: what is delegated, and hosts that must not be aliases
+async def _aliases(
+    resolver: Resolver, domain: Domain, hosts: Sequence[str], *, has_record: bool
+) -> dict[str, str]:
+    record, policy_host = f"_mta-sts.{domain}", f"mta-sts.{domain}"
+    names = [*([policy_host] if has_record else []), *hosts]
+    answers = await asyncio.gather(*(resolver.addresses(name) for name in names))
+    found = {name: answer.canonical for name, answer in zip(names, answers, strict=True)}
+    found[record] = (await resolver.txt(record)).canonical
+    found[domain] = (await resolver.mx(domain)).canonical
+    return {name: target for name, target in found.items() if target not in ("", name)}
