@@ -17,6 +17,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010FFFF-]+"
 _DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _QUOTED_STRING = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\U0010FFFF]|\\[\x20-\x7e])*"')
 _UNICODE_CONTROLS = re.compile(r"[\u0080-\u009f\u2028\u2029\ud800-\udfff]")
+_TO_EMBED = re.compile(r"[+= \u0080-\U0010FFFF]|\\(?!x\{[0-9A-F]+\})")
 _LOCAL_LIMIT = 64  # octets, RFC 5321 §4.5.3.1.1
 _DOMAIN_LIMIT = 253  # characters of a name that fits into DNS
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -93,6 +94,14 @@ def is_internal(address: str) -> bool:
 def is_allowed(address: str, allow_internal: Iterable[Network]) -> bool:
     """Whether the relay may connect to this address: public, or in a network the operator lists."""
     return not is_internal(address) or any(ip_address(address) in net for net in allow_internal)
+
+
+# RFC 6533 §3: utf-8-addr-xtext
+def as_ascii(address: str) -> str:
+    """An address in UTF-8 written in ASCII, for notices; one in ASCII is not touched."""
+    if address.isascii():
+        return address
+    return _TO_EMBED.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
 
 
 # RFC 5321 §4.1.2, RFC 6531 §3.3: Local-part

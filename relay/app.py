@@ -29,6 +29,7 @@ from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
 from relay.outcome import DeliveryResult, Status
 from relay.queue.job import Settlement
+from relay.queue.notice import has_sender
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
@@ -176,6 +177,7 @@ class Relay:
             self._settings.hostname,
             random.Random().random,  # noqa: S311 - spreads retries, guards nothing
             lambda: new_queue_id(self._clock.now(), secrets.randbelow),
+            queue.postmaster,
         )
 
     def _settled(self, settlement: Settlement, result: DeliveryResult) -> None:
@@ -323,6 +325,11 @@ def _events(
         if rest and event == "deferred":
             fields["next_attempt"] = rfc3339(rest.next_attempt)
         events.append((event, fields))
+    given_up = [fields["to"] for event, fields in events if event == "bounced"]
+    if given_up and not settlement.notices:
+        # RFC 5321 §4.5.5: no failure is lost silently, not even that of a notice
+        why = "not asked for" if has_sender(job.envelope) else "no sender to tell"
+        events.append(("unnotified", {"queue_id": job.message_id, "to": given_up, "why": why}))
     for notice in settlement.notices:
         told = {"queue_id": job.message_id, "notice": notice.id, "to": notice.envelope.recipients}
         events.append(("notified", dict(told)))

@@ -32,7 +32,7 @@ class Outcome:
     `reply` is the host's own where `remote` is true, else our decision in the form of a reply.
     `reason` None: delivered. `host` and `address` None: no host was concerned. `tls` tells the
     protection of the connection for the log ("verified TLSv1.3", "TLSv1.2", "clear"), None where
-    there was none.
+    there was none. `dsn`: the host knows RFC 3461, so telling of what follows is its duty now.
     """
 
     recipient: str
@@ -43,6 +43,7 @@ class Outcome:
     host: str | None = None
     address: str | None = None
     tls: str | None = None
+    dsn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relay.address import (
     AddressError,
+    as_ascii,
     destination_address,
     is_allowed,
     is_internal,
@@ -172,3 +173,18 @@ def test_internal_address_in_a_listed_network_is_allowed() -> None:
     assert is_allowed("127.0.0.1", networks)
     assert is_allowed("fd00::1", networks)
     assert not is_allowed("10.0.0.1", networks)
+
+
+@pytest.mark.parametrize(
+    ("address", "ascii_form"),
+    [
+        pytest.param("a+b@d.test", "a+b@d.test", id="ASCII is not touched"),
+        pytest.param("grün@d.test", r"gr\x{FC}n@d.test", id="EXT-17"),
+        pytest.param("ü+=@d.test", r"\x{FC}\x{2B}\x{3D}@d.test", id="what is special there"),
+        pytest.param(r"ü\x{FC}\y@d.test", r"\x{FC}\x{FC}\x{5C}y@d.test", id="done before"),
+        pytest.param("\U0001f600@d.test", r"\x{1F600}@d.test", id="beyond the first plane"),
+    ],
+)
+def test_as_ascii(address: str, ascii_form: str) -> None:
+    assert as_ascii(address) == ascii_form
+    assert as_ascii(ascii_form) == ascii_form

@@ -83,13 +83,17 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """When to try again and when to give up, in seconds; `warn_after` None is never."""
+    """When to try again and when to give up, in seconds; `warn_after` None is never.
+
+    `postmaster` is told of failures that no sender can be told; None: only the log has them.
+    """
 
     retry: tuple[float, ...] = _list(
         values.duration, ["1m", "5m", "15m", "30m", "1h", "2h", "4h"], least=1
     )
     lifetime: float = _setting(values.duration, "5d")
     warn_after: float | None = _setting(values.duration_or_never, "4h")
+    postmaster: str | None = _setting(values.mailbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TypeGuard
 
-from relay.address import AddressError, Network, parse_domain, parse_literal
+from relay.address import AddressError, Network, parse_domain, parse_literal, parse_mailbox
 from relay.delivery.next_hop import EVERYTHING, NextHop
 
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -123,6 +123,16 @@ def next_hop(value: object) -> NextHop:
         'must be a host in brackets such as "[smtp.example.org]:587" or "[192.0.2.1]:25", '
         'or a domain with MX hosts such as "example.org"'
     )
+
+
+def mailbox(value: object) -> str:
+    """A mail address with a domain."""
+    address = _text(value)
+    try:
+        parse_mailbox(address)
+    except AddressError:
+        raise ValueError('must be a mail address such as "postmaster@example.org"') from None
+    return address
 
 
 def storage_url(value: object) -> str:

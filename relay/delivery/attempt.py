@@ -131,7 +131,7 @@ class Attempt:
                 why = report.lost or "no answer about a recipient"
                 cause = blame.lost(hop.host, hop.address, why, report.tls)
             else:
-                told = (reply, hop.host, hop.address, True, report.tls)
+                told = (reply, hop.host, hop.address, True, report.tls, report.dsn)
                 cause = Blame(Reason.ANSWERED, *told)
             self._blames[recipient].append(cause)
             if reply and reply.severity is not Severity.TRANSIENT:

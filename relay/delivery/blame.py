@@ -38,6 +38,7 @@ class Blame:
     address: str | None = None
     remote: bool = False
     tls: str | None = None
+    dsn: bool = False
 
 
 def main_blame(blames: Sequence[Blame]) -> Blame:
@@ -53,7 +54,7 @@ def outcome_of(recipient: str, cause: Blame) -> Outcome:
     """What became of a recipient where this is the last word; a success has no reason."""
     status = _BECAME[cause.reply.severity]
     reason = None if status is Status.DELIVERED else cause.reason
-    where = (cause.host, cause.address, cause.tls)
+    where = (cause.host, cause.address, cause.tls, cause.dsn)
     return Outcome(recipient, status, cause.reply, reason, cause.remote, *where)
 
 

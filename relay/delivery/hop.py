@@ -77,13 +77,14 @@ class Exchange:
     """What was said about the recipients: the last word on each that got one.
 
     `lost` says why the connection broke, empty where it did not. `in_doubt`: it broke after the
-    whole message was out, so that the host may have it. `tls` as in Outcome.
+    whole message was out, so that the host may have it. `tls` and `dsn` as in Outcome.
     """
 
     replies: Mapping[str, Reply] = field(default_factory=dict)
     lost: str = ""
     in_doubt: bool = False
     tls: str | None = None
+    dsn: bool = False
 
     # RFC 5321 §4.5.3.1.10: 452 to some recipients after others were taken asks to send again
     @property

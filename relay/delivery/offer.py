@@ -1,11 +1,12 @@
 """What a host offers in its reply to EHLO and what that means for a message. Pure.
 
-SIZE is RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531.
+SIZE is RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461.
 """
 
 import re
 from dataclasses import dataclass, field
 
+from relay.address import as_ascii
 from relay.envelope import Envelope
 from relay.reply import Reply
 
@@ -40,12 +41,27 @@ class Offer:
     # RFC 5321 §4.1.1.3: only parameters that were offered
     def parameters(self, envelope: Envelope, size: int) -> list[bytes]:
         """The parameters of MAIL for a message without an obstacle."""
-        wanted = {
-            "SIZE": b"SIZE=%d" % size,
-            "8BITMIME": b"BODY=8BITMIME" if envelope.eight_bit else b"",
-            "SMTPUTF8": b"SMTPUTF8" if envelope.smtputf8 else b"",
-        }
-        return [text for keyword, text in wanted.items() if text and self.has(keyword)]
+        wanted = [
+            ("SIZE", f"SIZE={size}"),
+            ("8BITMIME", "BODY=8BITMIME" if envelope.eight_bit else ""),
+            ("SMTPUTF8", "SMTPUTF8" if envelope.smtputf8 else ""),
+            # RFC 3461 §5.2.1: passed on unchanged, and not invented
+            ("DSN", f"RET={envelope.ret}" if envelope.ret else ""),
+            ("DSN", f"ENVID={envelope.envid}" if envelope.envid else ""),
+        ]
+        return [text.encode("ascii") for keyword, text in wanted if text and self.has(keyword)]
+
+    def rcpt_parameters(self, envelope: Envelope, recipient: str) -> list[bytes]:
+        """The parameters of RCPT for a recipient."""
+        asked = envelope.asked(recipient)
+        parameters = []
+        if self.has("DSN") and asked.notify:
+            parameters.append(b"NOTIFY=" + ",".join(asked.notify).encode("ascii"))
+        if self.has("DSN") and asked.orcpt:
+            # RFC 6533 §3: in UTF-8 only where the transaction is
+            orcpt = asked.orcpt if envelope.smtputf8 else as_ascii(asked.orcpt)
+            parameters.append(b"ORCPT=" + orcpt.encode("utf-8"))
+        return parameters
 
     def _size_limit(self) -> int:
         text = self.keywords.get("SIZE", "")

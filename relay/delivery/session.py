@@ -108,8 +108,9 @@ class Session:
                 await self._transact(envelope, recipients, content, replies)
         except Disconnected as error:
             self._ready = False
-            return Exchange(replies, str(error), isinstance(error, InDoubt), self.tls)
-        return setback or Exchange(replies, tls=self.tls)
+            in_doubt = isinstance(error, InDoubt)
+            return Exchange(replies, str(error), in_doubt, self.tls, self._offer.has("DSN"))
+        return setback or Exchange(replies, tls=self.tls, dsn=self._offer.has("DSN"))
 
     async def aclose(self) -> None:
         """Say QUIT and close."""
@@ -183,14 +184,18 @@ class Session:
             return
         accepted: list[str] = []
         for recipient in recipients:
-            address = _path(recipient, envelope)
-            reply = await self._ask(b"RCPT", b"TO:" + address, timeout=self._caller.timeouts.rcpt)
+            reply = await self._rcpt(recipient, envelope)
             if reply.severity is Severity.SUCCESS:
                 accepted.append(recipient)
             else:
                 replies[recipient] = _as_too_many(reply) if accepted else reply
         if accepted:
             replies |= dict.fromkeys(accepted, await self._data(content))
+
+    async def _rcpt(self, recipient: str, envelope: Envelope) -> Reply:
+        words = (b"RCPT", b"TO:" + _path(recipient, envelope))
+        parameters = self._offer.rcpt_parameters(envelope, recipient)
+        return await self._ask(*words, *parameters, timeout=self._caller.timeouts.rcpt)
 
     async def _mail(self, envelope: Envelope, size: int) -> Reply:
         if self._unfinished:

@@ -17,7 +17,9 @@ from relay.lab.mx_host import MxHost, Received
 
 _PATH = re.compile(r'\s*<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(.*)')
 _NULL_PATH = "<>"  # aiosmtpd takes an empty address for a missing one
-_NEEDS = {"BODY": "8BITMIME"}  # MAIL parameters with another name than their extension's
+# MAIL parameters with another name than their extension's
+_NEEDS = {"BODY": "8BITMIME", "RET": "DSN", "ENVID": "DSN"}
+_DSN = re.compile(r" (?:RET|ENVID|NOTIFY|ORCPT)=[^ ]*", re.IGNORECASE)
 
 Command = Callable[[Any], Awaitable[None]]
 
@@ -143,7 +145,15 @@ class Connection(SMTP):
             if _NEEDS.get(name, name) not in self._offered:
                 await self.push(f"555 5.5.4 unknown parameter {name}")
                 return
-        await super().smtp_MAIL(arg)
+        await super().smtp_MAIL(self._without_dsn(arg))
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """RCPT, with the parameters of RFC 3461 where that is offered."""
+        await super().smtp_RCPT(self._without_dsn(arg))
+
+    # aiosmtpd knows none of them; `commands` of the host has them as they came
+    def _without_dsn(self, arg: str | None) -> str | None:
+        return _DSN.sub("", arg) if arg and "DSN" in self._offered else arg
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, _: list[str]

@@ -1,60 +1,41 @@
-"""Telling a sender what became of the mail: multipart/report (RFC 3464, RFC 6522). Pure."""
+"""Telling a sender what became of the mail: multipart/report (RFC 6522, RFC 6533). Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-from relay.envelope import Envelope, Message
-from relay.evidence import Finding
-from relay.outcome import Outcome, Status
+from relay.envelope import DsnRequest, Envelope, Message
+from relay.queue.dsn_status import status_lines
 from relay.queue.dsn_text import explain
-from relay.queue.job import Job
-from relay.queue.mime import as_seven_bit, as_token, lines_of
+from relay.queue.mime import as_eight_bit, as_seven_bit, fits, lines_of
+from relay.queue.notice import Fates, Notice
 from relay.timestamp import rfc5322
 
 _HEADER_LIMIT = 32_768  # octets of the original's header that go back
-_REPLY_LIMIT = 900  # characters, so that a line stays below 998 (RFC 5322 §2.1.1)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What a sender is told: who failed for good, and who is only late. All of one attempt.
-
-    An outcome in `failed` that says deferred has run out of time. `findings` are those of the
-    attempt. `now` and `ends`, the end of the lifetime, are in seconds since 1970.
-    """
-
-    job: Job
-    failed: Sequence[Outcome]
-    delayed: Sequence[Outcome]
-    findings: Sequence[Finding]
-    now: float
-    ends: float
+_WHOLE_LIMIT = 1_048_576  # octets of an original that goes back whole
 
 
 def write_notice(notice: Notice, original: bytes, hostname: str, queue_id: str) -> Message:
-    """The notice as a message to the sender of the job, who must not be the null path.
-
-    `original` is the message concerned; only its header goes back. `queue_id` becomes the notice's
-    own.
-    """
-    sender = notice.job.envelope.sender or ""
+    """The notice as a message; `original` is the one concerned, `queue_id` the notice's own."""
     boundary = f"=_{queue_id}"  # nobody can have written it into what is quoted: it is new
-    text = lines_of(explain(notice.job, notice.failed, notice.delayed, notice.findings, hostname))
+    # RFC 6533 §3: who has an address in UTF-8 reads UTF-8; others are told in ASCII
+    utf8 = not notice.to.isascii()
+    text = lines_of(explain(notice, hostname))
+    status = lines_of(status_lines(notice, hostname, utf8=utf8))
     parts = [
         as_seven_bit("text/plain; charset=utf-8", text.encode("utf-8", "replace")),
-        _status_part(notice, hostname),
-        as_seven_bit("text/rfc822-headers", _header_of(original)),
+        as_eight_bit("message/global-delivery-status", status.encode("utf-8", "replace"))
+        if utf8
+        else as_seven_bit("message/delivery-status", status.encode("ascii", "replace")),
+        _returned(notice, original, utf8=utf8),
     ]
     head = lines_of(_header(notice, hostname, queue_id, boundary)).encode()
     opening = f"\r\n--{boundary}\r\n".encode()
     body = head + b"".join(opening + part for part in parts) + f"\r\n--{boundary}--\r\n".encode()
-    # RFC 5321 §6.1: the reverse-path of a notice is null
+    # RFC 5321 §6.1, RFC 3461 §6.1: the reverse-path of a notice is null, and none is asked for
     envelope = Envelope(
         None,
-        (sender,),
-        smtputf8=not sender.isascii(),
+        (notice.to,),
+        smtputf8=utf8,
         eight_bit=not body.isascii(),
         requiretls=notice.job.envelope.requiretls,
+        dsn={notice.to: DsnRequest(("NEVER",))},
     )
     return Message(queue_id, envelope, body, notice.now)
 
@@ -62,8 +43,8 @@ def write_notice(notice: Notice, original: bytes, hostname: str, queue_id: str) 
 def _header(notice: Notice, hostname: str, queue_id: str, boundary: str) -> list[str]:
     return [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
-        f"To: <{notice.job.envelope.sender}>",
-        f"Subject: Mail delivery {'failed' if notice.failed else 'delayed'}",
+        f"To: <{notice.to}>",
+        f"Subject: {_subject(notice.fates)}",
         f"Date: {rfc5322(notice.now)}",
         f"Message-ID: <{queue_id}@{hostname.strip('[]')}>",
         "Auto-Submitted: auto-replied",
@@ -73,48 +54,24 @@ def _header(notice: Notice, hostname: str, queue_id: str, boundary: str) -> list
     ]
 
 
-# RFC 3464 §2.1: groups of fields with a blank line between; the first is about the message
-def _status_part(notice: Notice, hostname: str) -> bytes:
-    groups = [
-        [f"Reporting-MTA: dns; {hostname}", f"Arrival-Date: {rfc5322(notice.job.created)}"],
-        *(list(_fields(outcome, "failed", notice)) for outcome in notice.failed),
-        *(list(_fields(outcome, "delayed", notice)) for outcome in notice.delayed),
-    ]
-    text = "\r\n".join(lines_of(group) for group in groups)
-    return b"Content-Type: message/delivery-status\r\n\r\n" + text.encode("ascii", "replace")
+def _subject(fates: Fates) -> str:
+    if fates.failed:
+        return "Mail delivery failed"
+    return "Mail delivery delayed" if fates.delayed else "Mail passed on"
 
 
-def _fields(outcome: Outcome, action: str, notice: Notice) -> Iterator[str]:
-    yield f"Final-Recipient: {_typed(outcome.recipient)}"
-    yield f"Action: {action}"
-    yield f"Status: {_status(outcome, action)}"
-    # RFC 3464 §2.3.6: quoted only where a remote host has spoken; what we decided has no such code
-    if outcome.remote and outcome.host:
-        yield f"Remote-MTA: dns; {as_token(outcome.host)}"
-        yield f"Diagnostic-Code: smtp; {as_token(str(outcome.reply))[:_REPLY_LIMIT]}"
-    yield f"Last-Attempt-Date: {rfc5322(notice.now)}"
-    if action == "delayed":
-        yield f"Will-Retry-Until: {rfc5322(notice.ends)}"
-
-
-# RFC 3464 §2.3.4: the class agrees with the action. The real cause says more than "too old"
-def _status(outcome: Outcome, action: str) -> str:
-    cause = outcome.reply.status[1:]
-    if action == "delayed":
-        return f"4{cause}"
-    if cause == ".0.0" and outcome.status is Status.DEFERRED:
-        return "5.4.7"  # RFC 3463 §3.5: delivery time expired
-    return f"5{cause}"
-
-
-# RFC 6533 §3: an address in UTF-8, written in ASCII
-def _typed(address: str) -> str:
-    if address.isascii():
-        return f"rfc822; {address}"
-    return "utf-8; " + "".join(
-        char if char.isascii() and char not in "\\+= " else f"\\x{{{ord(char):X}}}"
-        for char in address
-    )
+# RFC 3461 §4.3: the whole message only where it was asked for and something has failed
+def _returned(notice: Notice, original: bytes, *, utf8: bool) -> bytes:
+    envelope = notice.job.envelope
+    asked = envelope.ret == "FULL" and notice.fates.failed
+    # RFC 8689 §5: what was to be kept from others' eyes does not go back
+    secret = envelope.requiretls or len(original) > _WHOLE_LIMIT
+    # who reads ASCII only cannot be sent a header in UTF-8
+    if asked and not secret and fits(original) and (utf8 or not envelope.smtputf8):
+        return as_eight_bit("message/global" if utf8 else "message/rfc822", original)
+    if utf8:
+        return as_eight_bit("message/global-headers", _header_of(original))
+    return as_seven_bit("text/rfc822-headers", _header_of(original))
 
 
 def _header_of(original: bytes) -> bytes:

@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from relay.evidence import Action, Finding
+from relay.evidence import Action, Failure, Finding
 from relay.outcome import Outcome, Reason, Status
-from relay.queue.job import Job
+from relay.queue.notice import Notice, has_sender
 from relay.timestamp import rfc5322
 
 _WIDTH = 76
@@ -17,6 +17,15 @@ _FAILED = (
 _DELAYED = (
     "Your message has not been delivered yet to the recipients below. You need not send it again: "
     "the relay goes on trying."
+)
+_RELAYED = (
+    "Your message has been passed on for the recipients below, to a mail host that does not "
+    "confirm deliveries: no confirmation will follow. Should the delivery fail there, that host "
+    "tells you."
+)
+_SENDERLESS = (
+    "The message below has no sender who could be told (it may itself be a notice), so you, the "
+    "postmaster, are told, and nobody else is."
 )
 _EXPIRED = "This did not change for as long as the relay keeps mail, so it is given up now."
 _ADVICE = {
@@ -33,29 +42,42 @@ _ADVICE = {
     Reason.ANSWERED: "The answer above is that of the recipient's mail host; its operators know "
     "why.",
 }
+_REPAIR = {
+    Failure.MX_MISMATCH: "To repair: list this host in the policy and give its TXT record a new "
+    "id, or take the host out of the MX records.",
+    Failure.STARTTLS_NOT_SUPPORTED: "To repair: let this host offer STARTTLS.",
+    Failure.CERTIFICATE_EXPIRED: "To repair: renew the certificate of this host.",
+    Failure.CERTIFICATE_HOST_MISMATCH: "To repair: give this host a certificate with its MX name "
+    "among the subjectAltNames.",
+    Failure.CERTIFICATE_NOT_TRUSTED: "To repair: give this host a certificate of a publicly "
+    "trusted authority, with all intermediate certificates.",
+    Failure.VALIDATION_FAILURE: "To repair: let this host complete a handshake of TLS 1.2 or "
+    "newer.",
+}
 
 
-def explain(
-    job: Job,
-    failed: Sequence[Outcome],
-    delayed: Sequence[Outcome],
-    findings: Sequence[Finding],
-    hostname: str,
-) -> Iterator[str]:
+def explain(notice: Notice, hostname: str) -> Iterator[str]:
     """The lines of the notice's text, none longer than 78 characters."""
+    fates, job = notice.fates, notice.job
     yield f"This is the mail relay {hostname}."
-    if failed:
-        yield from ("", *_wrapped(_FAILED), *_causes(failed))
-    if delayed:
-        yield from ("", *_wrapped(_DELAYED), *_causes(delayed))
-    if any(one.status is Status.DEFERRED for one in failed):
+    if not has_sender(job.envelope):
+        yield from ("", *_wrapped(_SENDERLESS))
+    yield from _paragraph(_FAILED, fates.failed)
+    yield from _paragraph(_DELAYED, fates.delayed)
+    yield from _paragraph(_RELAYED, fates.relayed)
+    if any(one.status is Status.DEFERRED for one in fates.failed):
         yield from ("", *_wrapped(_EXPIRED))
-    told = [*failed, *delayed]
-    yield from _seen(told, findings)
+    told = [*fates.failed, *fates.delayed]
+    yield from _seen(told, notice.findings)
     for reason in dict.fromkeys(one.reason for one in told if one.reason):
         yield from ("", *_wrapped(_ADVICE[reason]))
     arrived = f"The message came in on {rfc5322(job.created)}; attempts made: {job.attempts + 1}."
     yield from ("", *_wrapped(arrived))
+
+
+def _paragraph(text: str, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    if outcomes:
+        yield from ("", *_wrapped(text), *_causes(outcomes))
 
 
 def _causes(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -74,6 +96,8 @@ def _seen(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[
         yield from ("", "What was seen at the last attempt:")
     for finding in refused[:_FINDINGS]:
         yield from _wrapped(_sentence(finding), "    ")
+        if finding.failure in _REPAIR:
+            yield from _wrapped(_REPAIR[finding.failure], "    ")
 
 
 def _sentence(finding: Finding) -> str:

@@ -7,11 +7,12 @@ after an attempt.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from relay.address import AddressError, parse_mailbox
+from relay.envelope import Message
 from relay.evidence import Action, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
-from relay.queue.dsn import Notice, write_notice
+from relay.queue.dsn import write_notice
 from relay.queue.job import Job, Last, Remainder, Settlement
+from relay.queue.notice import Fates, Notice, addressee, wanted
 from relay.queue.retry import Dice, Schedule
 from relay.reply import Reply
 
@@ -20,12 +21,16 @@ _NO_ANSWER = Reply(451, "4.3.0", "the attempt ended without an answer for this r
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is the same for all settlements: schedule, our name, chance and fresh queue ids."""
+    """What is the same for all settlements: schedule, our name, chance and fresh queue ids.
+
+    `postmaster` is told of failures that no sender can be told; None: only the log has them.
+    """
 
     schedule: Schedule
     hostname: str
     dice: Dice
     new_id: Callable[[], str]
+    postmaster: str | None = None
 
 
 def settle(
@@ -41,14 +46,12 @@ def settle(
     if rules.schedule.is_expired(job.created, now):
         failed, deferred = failed + deferred, []
     late = bool(deferred) and not job.warned and rules.schedule.is_late(job.created, now)
-    ends = rules.schedule.ends(job.created)
-    notice = Notice(job, failed, deferred if late else [], result.findings, now, ends)
+    relayed = [one for one in outcomes if one.status is Status.DELIVERED and not one.dsn]
+    fates = Fates(failed, deferred if late else (), relayed)
     return Settlement(
         job,
         _remainder(job, deferred, now, rules, warned=job.warned or late) if deferred else None,
-        (write_notice(notice, original, rules.hostname, rules.new_id()),)
-        if _is_told(notice)
-        else (),
+        _notices(job, fates, result.findings, original, now, rules),
         tuple(_stamped(one, job) for one in result.findings),
     )
 
@@ -87,16 +90,21 @@ def _remainder(
     )
 
 
-# RFC 5321 §4.5.4: never a notice about a notice
-def _is_told(notice: Notice) -> bool:
-    sender = notice.job.envelope.sender
-    if sender is None or not (notice.failed or notice.delayed):
-        return False
-    try:
-        parse_mailbox(sender)
-    except AddressError:
-        return False  # there is nowhere to send it; the log has it
-    return True
+# One at most: everything an attempt came to is told together (RFC 5321 §4.4)
+def _notices(
+    job: Job,
+    fates: Fates,
+    findings: Sequence[Finding],
+    original: bytes,
+    now: float,
+    rules: Rules,
+) -> tuple[Message, ...]:
+    to = addressee(job.envelope, rules.postmaster)
+    told = wanted(fates, job.envelope)
+    if to is None or not told:
+        return ()
+    notice = Notice(job, to, told, findings, now, rules.schedule.ends(job.created))
+    return (write_notice(notice, original, rules.hostname, rules.new_id()),)
 
 
 def _stamped(finding: Finding, job: Job) -> Finding:

@@ -10,9 +10,9 @@ from relay.delivery.contexts import TlsContexts
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.session import Caller, Session, Timeouts, content_of
 from relay.delivery.tls import Level
-from relay.envelope import Envelope
+from relay.envelope import DsnRequest, Envelope
 from relay.evidence import Failure
-from relay.lab.mx_host import Behaviour, MxHost
+from relay.lab.mx_host import EXTENSIONS, Behaviour, MxHost
 from relay.lab.world import World
 
 from .conftest import BODY, QUICK, mail, script, serving
@@ -115,6 +115,49 @@ class TestDialogue:
         (message,) = mx.messages
         assert message.mail_from == "zoë@a.test"
         assert {"BODY=8BITMIME", "SMTPUTF8"} <= set(message.mail_options)
+
+
+class TestDsn:
+    ENVELOPE = Envelope(
+        "me@a.test",
+        ("U@d.test", "v@d.test", "w@d.test"),
+        ret="HDRS",
+        envid="Q+3D1",
+        dsn={
+            "U@d.test": DsnRequest(("SUCCESS", "DELAY"), "rfc822;X+2BY@d.test"),
+            "v@d.test": DsnRequest(("NEVER",)),
+        },
+    )
+
+    async def test_passed_on(self, world: World) -> None:
+        """DSN-04: unchanged, for each recipient its own, nothing invented."""
+        mx = await world.mx_host("mx.d.test", extensions=(*EXTENSIONS, "DSN"))
+        report = await once(call(world, mx), self.ENVELOPE)
+        assert isinstance(report, Exchange)
+        assert report.dsn
+        assert [line for line in mx.commands if line[:4] in ("MAIL", "RCPT")] == [
+            f"MAIL FROM:<me@a.test> SIZE={len(BODY)} RET=HDRS ENVID=Q+3D1",
+            "RCPT TO:<U@d.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;X+2BY@d.test",
+            "RCPT TO:<v@d.test> NOTIFY=NEVER",
+            "RCPT TO:<w@d.test>",
+        ]
+
+    async def test_not_to_a_host_without_it(self, world: World) -> None:
+        """DSN-05, SND-32."""
+        mx = await world.mx_host("mx.d.test")
+        report = await once(call(world, mx), self.ENVELOPE)
+        assert isinstance(report, Exchange)
+        assert not report.dsn
+        assert len(mx.messages) == 1
+        sent = " ".join(mx.commands)
+        assert not [word for word in ("RET", "ENVID", "NOTIFY", "ORCPT") if word in sent]
+
+    async def test_utf8_orcpt_in_ascii(self, world: World) -> None:
+        """EXT-17: an ORCPT in UTF-8 goes in ASCII where the transaction is in ASCII."""
+        mx = await world.mx_host("mx.d.test", extensions=(*EXTENSIONS, "DSN"))
+        asked = {"u@d.test": DsnRequest(orcpt="utf-8;grün@d.test")}
+        await once(call(world, mx), mail(dsn=asked))
+        assert r"RCPT TO:<u@d.test> ORCPT=utf-8;gr\x{FC}n@d.test" in mx.commands
 
 
 NO_TLS = Failure.STARTTLS_NOT_SUPPORTED

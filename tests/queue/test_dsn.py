@@ -4,16 +4,18 @@ import email
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import default
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import Envelope, Message
+from relay.envelope import DsnRequest, Envelope, Message
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.outcome import Outcome, Reason, Status
-from relay.queue.dsn import Notice, write_notice
+from relay.queue.dsn import write_notice
 from relay.queue.job import Job
+from relay.queue.notice import Fates, Notice
 from relay.reply import Reply, parse_reply
 
 NOW, CREATED, ENDS = 1_700_000_000.0, 1_699_990_000.0, 1_700_400_000.0
@@ -46,12 +48,14 @@ def written(
     delayed: Sequence[Outcome] = (),
     findings: Sequence[Finding] = (),
     *,
+    relayed: Sequence[Outcome] = (),
     sender: str = "me@a.test",
     original: bytes = ORIGINAL,
+    **asked: Any,
 ) -> Message:
-    recipients = tuple(one.recipient for one in (*failed, *delayed))
-    job = Job("Q1.1", "Q1", CREATED, "d.test", Envelope(sender, recipients), 6)
-    notice = Notice(job, failed, delayed, findings, NOW, ENDS)
+    recipients = tuple(one.recipient for one in (*failed, *delayed, *relayed))
+    job = Job("Q1.1", "Q1", CREATED, "d.test", Envelope(sender, recipients, **asked), 6)
+    notice = Notice(job, sender, Fates(failed, delayed, relayed), findings, NOW, ENDS)
     return write_notice(notice, original, "relay.test", "N1")
 
 
@@ -78,9 +82,10 @@ def test_dsn_18_the_header() -> None:
     assert report["Auto-Submitted"] == "auto-replied"
 
 
-def test_snd_25_the_notice_goes_to_the_sender_from_nobody() -> None:
+def test_snd_25_dsn_09_the_notice_goes_to_the_sender_from_nobody() -> None:
     message = written([answered("u@d.test")])
-    assert message.envelope == Envelope(None, ("me@a.test",))
+    never = {"me@a.test": DsnRequest(("NEVER",))}
+    assert message.envelope == Envelope(None, ("me@a.test",), dsn=never)
     assert (message.id, message.created) == ("N1", NOW)
 
 
@@ -143,6 +148,7 @@ def test_dsn_21_a_policy_failure_names_what_was_seen_and_whose_side_it_is() -> N
     told = " ".join(text.split())
     assert "d.test, host mx.d.test: certificate-expired: the certificate ended" in told
     assert "MTA-STS policy: mode enforce, id 20260101" in told
+    assert "To repair: renew the certificate of this host." in told
     assert "Only the operators of that domain can repair this" in told
     assert "given up now" in told
 
@@ -154,6 +160,62 @@ def test_dsn_17_no_address_of_a_host_is_told() -> None:
 def test_findings_are_not_told_where_a_host_has_answered() -> None:
     text, _, _ = parts(written([answered("u@d.test")], findings=[EXPIRED]))
     assert "certificate" not in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "original", "kind"),
+    [
+        pytest.param({"ret": "FULL"}, ORIGINAL, "message/rfc822", id="whole"),
+        pytest.param({"ret": "FULL"}, b"x: y\r\n\r\n\xff\r\n", "message/rfc822", id="8 bit"),
+        pytest.param({"ret": "HDRS"}, ORIGINAL, "text/rfc822-headers", id="not asked for"),
+        pytest.param({}, ORIGINAL, "text/rfc822-headers", id="nothing asked"),
+        pytest.param(
+            {"ret": "FULL", "requiretls": True}, ORIGINAL, "text/rfc822-headers", id="secret"
+        ),
+        pytest.param({"ret": "FULL", "smtputf8": True}, ORIGINAL, "text/rfc822-headers", id="utf8"),
+        pytest.param({"ret": "FULL"}, b"x: y\r\n" * 200_000, "text/rfc822-headers", id="too large"),
+        pytest.param({"ret": "FULL"}, b"x" * 999 + b"\r\n", "text/rfc822-headers", id="long line"),
+    ],
+)
+def test_dsn_11_the_whole_message_goes_back_where_asked_for(
+    asked: dict[str, Any], original: bytes, kind: str
+) -> None:
+    message = written([answered("u@d.test")], original=original, **asked)
+    assert list(read(message).iter_parts())[2].get_content_type() == kind
+    assert (original in message.body) is (kind == "message/rfc822")
+    assert message.envelope.eight_bit is (not message.body.isascii())
+    assert len(message.body) < 1_200_000
+
+
+def test_dsn_11_a_delay_alone_returns_the_header_only() -> None:
+    assert b"the body" not in written([], [held("u@d.test")], ret="FULL").body
+
+
+def test_dsn_12_and_13_what_the_sender_gave_comes_back_decoded() -> None:
+    dsn = {"u@d.test": DsnRequest(orcpt="rfc822;U+2BX@d.test")}
+    _, groups, _ = parts(written([answered("u@d.test")], envid="Q+3D+2B1", dsn=dsn))
+    assert groups[0]["Original-Envelope-Id"] == "Q=+1"
+    assert groups[1]["Original-Recipient"] == "rfc822; U+X@d.test"
+    _, groups, _ = parts(written([answered("u@d.test")]))
+    assert "Original-Envelope-Id" not in groups[0]
+    assert "Original-Recipient" not in groups[1]
+
+
+def test_dsn_12_xtext_injects_no_field() -> None:
+    dsn = {"u@d.test": DsnRequest(orcpt="rfc822;u+0D+0AX:+20y")}
+    _, groups, _ = parts(written([answered("u@d.test")], envid="a+0D+0AEvil:+20y", dsn=dsn))
+    assert groups[0]["Original-Envelope-Id"] == "a  Evil: y"
+    assert groups[1]["Original-Recipient"] == "rfc822; u  X: y"
+    assert "Evil" not in groups[0]
+
+
+def test_dsn_05_and_14_mail_passed_on_is_told_with_class_2() -> None:
+    taken = answered("u@d.test", Reply(250, None, "ok"), Status.DELIVERED)
+    message = written(relayed=[taken])
+    text, groups, _ = parts(message)
+    assert read(message)["Subject"] == "Mail passed on"
+    assert (groups[1]["Action"], groups[1]["Status"]) == ("relayed", "2.0.0")
+    assert "no confirmation will follow" in " ".join(text.split())
 
 
 def test_dsn_11_only_the_header_goes_back() -> None:
@@ -171,10 +233,25 @@ def test_a_huge_header_is_cut_at_the_end_of_a_line() -> None:
     assert header.get_content().endswith("X: y\r\n")
 
 
-def test_ext_17_utf_8_addresses_are_typed_so() -> None:
-    message = written([answered("grün@d.test")], sender="mé@a.test")
-    _, groups, _ = parts(message)
-    assert groups[1]["Final-Recipient"] == "utf-8; gr\\x{FC}n@d.test"
+def test_ext_17_a_sender_in_ascii_is_told_in_ascii() -> None:
+    message = written([answered("grün+x@d.test")], smtputf8=True)
+    _, groups, header = parts(message)
+    assert groups[1]["Final-Recipient"] == "utf-8; gr\\x{FC}n\\x{2B}x@d.test"
+    assert header.get_content_type() == "text/rfc822-headers"
+    assert not message.envelope.smtputf8
+
+
+def test_ext_17_a_sender_in_utf_8_is_told_in_utf_8() -> None:
+    original = "Subject: grün\r\n\r\n".encode()
+    dsn = {"grün@d.test": DsnRequest(orcpt=r"utf-8;gr\x{FC}n@d.test")}
+    message = written([answered("grün@d.test")], sender="mé@a.test", original=original, dsn=dsn)
+    _, status, header = read(message).iter_parts()
+    assert status.get_content_type() == "message/global-delivery-status"
+    assert header.get_content_type() == "message/global-headers"
+    lines = message.body.decode().split("\r\n")
+    assert "Original-Recipient: utf-8; grün@d.test" in lines
+    assert "Final-Recipient: utf-8; grün@d.test" in lines
+    assert "Subject: grün" in lines
     assert message.envelope.smtputf8
     assert message.envelope.eight_bit
 

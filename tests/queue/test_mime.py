@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.queue.mime import as_seven_bit, as_token
+from relay.queue.mime import as_eight_bit, as_seven_bit, as_token
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,20 @@ from relay.queue.mime import as_seven_bit, as_token
 )
 def test_encoding_is_chosen_by_need(content: bytes, encoding: str) -> None:
     part = email.message_from_bytes(as_seven_bit("text/plain", content))
+    assert part["Content-Transfer-Encoding"] == encoding
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (b"plain\r\n", "7bit"),
+        (b"gr\xc3\xbc\xc3\x9fe\r\n", "8bit"),
+        (b"\xff" * 999, "quoted-printable"),
+        (b"bare\nLF", "quoted-printable"),
+    ],
+)
+def test_eight_bits_where_they_may_go(content: bytes, encoding: str) -> None:
+    part = email.message_from_bytes(as_eight_bit("message/global-headers", content))
     assert part["Content-Transfer-Encoding"] == encoding
 
 

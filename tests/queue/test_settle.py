@@ -1,13 +1,14 @@
 """What an attempt's result means: done, retry, notice; and the notices themselves."""
 
 import email
+from dataclasses import replace
 from email.policy import default
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import Envelope
+from relay.envelope import DsnRequest, Envelope
 from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 from relay.queue.job import Job
@@ -153,7 +154,7 @@ def test_a_remote_text_injects_no_header(text: str, name: str) -> None:
     status = message.body.partition(b"message/delivery-status")[2].partition(b"--=_")[0]
     assert status.isascii()
     fields = [line.partition(b":")[0] for line in status.split(b"\r\n") if line]
-    assert len(fields) == 8
+    assert len(fields) == 9
 
 
 def test_findings_are_stamped_with_the_queue_id_unless_noted() -> None:
@@ -202,6 +203,71 @@ def test_snd_25_a_sender_that_is_no_address_cannot_be_told() -> None:
     result = DeliveryResult((outcome("u@d.test", Status.FAILED),))
     settlement = settle(job("u@d.test", sender="nobody"), result, ORIGINAL, 1e9, RULES)
     assert (settlement.notices, settlement.remainder) == ((), None)
+
+
+TOLD = [
+    # NOTIFY -> actions told of a failure, of a delay, of mail taken by a host without DSN
+    pytest.param((), ["failed"], ["delayed"], [], id="DSN-07 nothing asked"),
+    pytest.param(("NEVER",), [], [], [], id="DSN-06 never"),
+    pytest.param(("FAILURE",), ["failed"], [], [], id="DSN-06 failures only"),
+    pytest.param(("DELAY",), [], ["delayed"], [], id="DSN-06 delays only"),
+    pytest.param(("SUCCESS",), [], [], ["relayed"], id="DSN-05 success only"),
+    pytest.param(("SUCCESS", "FAILURE"), ["failed"], [], ["relayed"], id="DSN-06 both"),
+]
+
+
+def actions(notify: tuple[str, ...], answer: Outcome) -> list[str]:
+    asked = {"u@d.test": DsnRequest(notify)}
+    late = job("u@d.test", age=5 * HOUR)
+    late = replace(late, envelope=replace(late.envelope, dsn=asked))
+    notices = settle(late, DeliveryResult((answer,)), ORIGINAL, 1e9, RULES).notices
+    lines = [line for one in notices for line in one.body.decode().split("\r\n")]
+    return [line.removeprefix("Action: ") for line in lines if line.startswith("Action: ")]
+
+
+@pytest.mark.parametrize(("notify", "failed", "delayed", "taken"), TOLD)
+def test_what_was_asked_for_is_told(
+    notify: tuple[str, ...], failed: list[str], delayed: list[str], taken: list[str]
+) -> None:
+    """DSN-04: of what a host with DSN has taken, it is the one to tell."""
+    assert actions(notify, outcome("u@d.test", Status.FAILED)) == failed
+    assert actions(notify, outcome("u@d.test", Status.DEFERRED)) == delayed
+    assert actions(notify, outcome("u@d.test", Status.DELIVERED)) == taken
+    assert actions(notify, replace(outcome("u@d.test", Status.DELIVERED), dsn=True)) == []
+
+
+def test_dsn_06_an_unwanted_delay_counts_as_told() -> None:
+    late = job("u@d.test", age=5 * HOUR)
+    late = replace(late, envelope=replace(late.envelope, dsn={"u@d.test": DsnRequest(("NEVER",))}))
+    result = DeliveryResult((outcome("u@d.test", Status.DEFERRED),))
+    rest = settle(late, result, ORIGINAL, 1e9, RULES).remainder
+    assert rest is not None
+    assert rest.warned
+
+
+@pytest.mark.parametrize("sender", [None, "nobody"], ids=["null sender", "no address"])
+def test_snd_27_dsn_08_the_postmaster_is_told_what_no_sender_can_be(sender: str | None) -> None:
+    rules = replace(RULES, postmaster="pm@relay.test")
+    result = DeliveryResult((outcome("u@d.test", Status.FAILED),))
+    (message,) = settle(job("u@d.test", sender=sender), result, ORIGINAL, 1e9, rules).notices
+    assert message.envelope.sender is None
+    assert message.envelope.recipients == ("pm@relay.test",)
+    assert "you, the postmaster, are told" in " ".join(message.body.decode().split())
+    assert b"Final-Recipient: rfc822; u@d.test" in message.body
+
+
+def test_snd_27_a_failing_notice_to_the_postmaster_ends_there() -> None:
+    rules = replace(RULES, postmaster="pm@relay.test")
+    result = DeliveryResult((outcome("pm@relay.test", Status.FAILED),))
+    settlement = settle(job("pm@relay.test", sender=None), result, ORIGINAL, 1e9, rules)
+    assert (settlement.notices, settlement.remainder) == ((), None)
+
+
+def test_snd_24_no_delay_of_a_notice_is_told() -> None:
+    rules = replace(RULES, postmaster="pm@relay.test")
+    result = DeliveryResult((outcome("u@d.test", Status.DEFERRED),))
+    late = job("u@d.test", sender=None, age=5 * HOUR)
+    assert settle(late, result, ORIGINAL, 1e9, rules).notices == ()
 
 
 def test_a_fault_of_our_own_gives_nothing_up_however_old_the_mail() -> None:
