@@ -4,6 +4,7 @@ It does not know what the certificates are for; the names are given.
 """
 
 import ssl
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,11 +27,26 @@ class Certificate:
     names: tuple[str, ...]
     path: Path
 
-    def server_context(self) -> ssl.SSLContext:
-        """A new context of a server that shows it; build it once per host and keep it."""
+    def server_context(self, maximum_tls: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+        """A new context of a server that shows it; build it once per host and keep it.
+
+        `maximum_tls` may be an outdated version; None means the newest.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path)
+        if maximum_tls:
+            _lower(context, maximum_tls)
         return context
+
+
+# RFC 8996: what is outdated must be asked for in three places, and Python warns of each
+def _lower(context: ssl.SSLContext, maximum: ssl.TLSVersion) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.maximum_version = maximum
+    if maximum < ssl.TLSVersion.TLSv1_2:
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
 
 
 @dataclass(frozen=True, slots=True)

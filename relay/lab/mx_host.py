@@ -5,7 +5,6 @@ How it does it is in smtp.py; this file knows no command of the protocol.
 
 import asyncio
 import ssl
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -127,10 +126,8 @@ class MxHost:
         """The TLS context of the present certificate, which records server names."""
         key = (self.certificate, self.maximum_tls)
         if key not in self._contexts:
-            self._contexts[key] = context = self.certificate.server_context()
+            self._contexts[key] = context = self.certificate.server_context(self.maximum_tls)
             context.sni_callback = self._note_sni
-            if self.maximum_tls:
-                _lower(context, self.maximum_tls)
         return self._contexts[key]
 
     def sni_of(self, tls: ssl.SSLObject) -> str | None:
@@ -141,13 +138,3 @@ class MxHost:
         self.snis.append(sni)
         if sni is not None:
             self._names[tls] = sni
-
-
-# RFC 8996: what is outdated must be asked for in three places, and Python warns of each
-def _lower(context: ssl.SSLContext, maximum: ssl.TLSVersion) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = maximum
-    if maximum < ssl.TLSVersion.TLSv1_2:
-        context.set_ciphers("DEFAULT@SECLEVEL=0")

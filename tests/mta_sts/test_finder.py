@@ -58,7 +58,9 @@ def finder(world: World, table: PolicyTable, clock: SetClock) -> PolicyFinder:
     return finder_in(world, table, clock)
 
 
-async def test_found_then_renewed_without_a_request(finder: PolicyFinder, world: World) -> None:
+async def test_sts_61_found_then_renewed_without_a_request(
+    finder: PolicyFinder, world: World
+) -> None:
     site = world.policy_host(D, GOOD)
     first, second = await finder.find(D), await finder.find(D)
     assert (first.result.status, second.result.status) == ("found", "renewed")
@@ -205,7 +207,7 @@ async def test_sts_51_a_failure_is_remembered_and_a_new_id_overrides_it(
 @pytest.mark.parametrize(
     "trouble", ["gone", "SERVFAIL", "two records", "404", "garbage", "expired"]
 )
-async def test_sts_62_a_live_policy_outlives_any_trouble(
+async def test_sts_62_and_69_a_live_policy_outlives_any_trouble(
     world: World, table: PolicyTable, clock: SetClock, trouble: str
 ) -> None:
     site = world.policy_host(D, GOOD, id="1")
@@ -269,3 +271,109 @@ async def test_refresh_fetches_whatever_the_cache_says(finder: PolicyFinder, wor
     await finder.find(D)
     assert (await finder.find(D, refresh=True)).result.status == "found"
     assert len(site.requests) == 2
+
+
+async def test_sts_61_the_same_id_needs_one_fetch(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD)
+    finder = finder_in(world, table, clock)
+    for number in range(1000):
+        clock.ahead = number * 80.0  # not a day in all
+        assert (await finder.find(D)).policy.mode == "enforce"
+    assert len(site.requests) == 1
+
+
+async def test_sts_06_an_id_in_other_case_is_another(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD, id="AB")
+    assert (await finder_in(world, table, clock).find(D)).policy.id == "AB"
+    world.policy_host(D, GOOD, id="ab")
+    found = await finder_in(world, table, clock).find(D)
+    assert (found.policy.id, found.result.status) == ("ab", "found")
+    assert len(site.requests) == 2
+
+
+async def test_sts_11_the_policy_host_is_not_the_records(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD)
+    theirs = world.policy_host("prov.test", GOOD, id="theirs")
+    world.dns.remove("_mta-sts.d.test", "TXT")
+    world.dns.add("_mta-sts.d.test", "CNAME", "_mta-sts.prov.test.")
+    assert (await finder_in(world, table, clock).find(D)).policy.id == "theirs"
+    assert (len(site.requests), len(theirs.requests)) == (1, 0)
+
+
+async def test_sts_17_trouble_is_not_kept_as_absence(finder: PolicyFinder, world: World) -> None:
+    world.policy_host(D, GOOD)
+    world.dns.fail("_mta-sts.d.test", "TXT", "SERVFAIL")
+    found = await finder.find(D)
+    assert (found.result.status, found.policy.mode) == ("errored", "none")
+    assert [one.failure for one in found.findings] == ["sts-policy-fetch-error"]
+    assert (await finder.find(D)).findings == ()
+    world.dns.restore("_mta-sts.d.test", "TXT")
+    assert (await finder.find(D)).policy.mode == "enforce"
+
+
+async def test_sts_68_mode_none_replaces_and_then_rests(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD, id="1")
+    await finder_in(world, table, clock).find(D)
+    world.policy_host(D, GOOD.replace("enforce", "none"), id="2")
+    assert (await finder_in(world, table, clock).find(D)).policy.mode == "none"
+    world.dns.remove("_mta-sts.d.test", "TXT")
+    found = await finder_in(world, table, clock).find(D)
+    assert (found.policy.mode, found.findings) == ("none", ())
+
+
+async def test_sts_71_the_id_seen_before_the_fetch_is_kept(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD, id="1")
+    resolver = DnsResolver([world.dns.address], 2.0, clock)
+    settings = FetchSettings(5.0, world.https_port, [ip_network("127.0.0.0/8")], world.ca_file)
+    fetcher = PolicyFetcher(resolver, settings)
+
+    async def slow(domain: Domain) -> bytes:
+        world.policy_host(D, GOOD.replace("mx.", "new."), id="2")
+        return await fetcher.fetch(domain)
+
+    racing = PolicyFinder(resolver, table, slow, clock)
+    found = await racing.find(D)
+    assert (found.policy.id, found.policy.mx) == ("1", ("new.d.test",))
+    # the next look at DNS, by whomever, sees another id
+    again = await finder_in(world, table, clock).find(D)
+    assert (again.result.status, again.policy.id) == ("found", "2")
+
+
+async def test_sts_73_max_age_0_serves_the_delivery_in_hand(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD.replace("864000", "0"))
+    for count in (1, 2):
+        found = await finder_in(world, table, clock).find(D)
+        assert (found.result.status, found.policy.mode) == ("found", "enforce")
+        assert found.snapshot is not None
+        assert len(site.requests) == count
+    site.status = 503
+    assert (await finder_in(world, table, clock).find(D)).policy.mode == "none"
+
+
+async def test_sts_76_and_60_an_unchanged_id_does_not_make_it_live_longer(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD)
+    end = (await finder_in(world, table, clock).find(D)).policy.expires
+    site.status = 503
+    for day in range(1, 10):
+        clock.ahead = day * 86400.0
+        found = await finder_in(world, table, clock).find(D)
+        assert (found.policy.mode, found.policy.expires) == ("enforce", end)
+    clock.ahead = 864000 + 1
+    found = await finder_in(world, table, clock).find(D)
+    assert found.policy.mode == "none"
+    assert found.policy.error is not None
+    assert found.policy.error.code == "http_status_503"

@@ -1,0 +1,271 @@
+"""Fetching the policy file from real HTTPS hosts: what is taken, what is not, and why."""
+
+import asyncio
+import gzip
+import ssl
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from relay.address import Domain
+from relay.clock import SystemClock
+from relay.lab.ca import Certificate
+from relay.lab.policy_host import PATH, Site
+from relay.lab.streams import serving
+from relay.lab.world import World
+from relay.mta_sts import MtaStsError
+from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
+from relay.resolver import DnsResolver
+
+D = Domain("d.test")
+HOST = "mta-sts.d.test"
+BODY = "version: STSv1\nmode: enforce\nmx: mx.d.test\nmax_age: 864000\n"
+LOOPBACK = [ip_network("127.0.0.0/8")]
+PLAIN = {"Content-Type": "text/plain"}
+
+
+def fetcher(world: World, *, timeout: float = 5.0, port: int = 0, **settings: Any) -> PolicyFetcher:
+    given: dict[str, Any] = {"allow_internal": LOOPBACK, "ca_file": world.ca_file} | settings
+    resolver = DnsResolver([world.dns.address], 2.0, SystemClock())
+    return PolicyFetcher(resolver, FetchSettings(timeout, port or world.https_port, **given))
+
+
+async def fetched(world: World, **settings: Any) -> str:
+    """The body, or the code of the error."""
+    try:
+        return (await fetcher(world, **settings).fetch(D)).decode()
+    except MtaStsError as error:
+        return error.code
+
+
+async def test_sts_40_and_41_the_request(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    assert await fetched(world) == BODY
+    (request,) = site.requests
+    assert (request.method, request.path) == ("GET", "/.well-known/mta-sts.txt")
+    assert (request.host, request.sni) == (HOST, HOST)
+
+
+def test_sts_40_the_port_is_443() -> None:
+    assert FetchSettings().port == 443
+
+
+def certificates(world: World) -> dict[str, Certificate]:
+    issue = world.ca.issue
+    return {
+        "good": issue([HOST]),
+        "in capitals": issue([HOST.upper()]),
+        "by an intermediate": issue([HOST], intermediate=True),
+        "one of several names": issue(["d.test", HOST]),
+        "wildcard": issue(["*.d.test"]),
+        "expired": issue([HOST], expired=True),
+        "not yet valid": issue([HOST], not_yet_valid=True),
+        "self-signed": issue([HOST], self_signed=True),
+        "foreign root": world.foreign_ca.issue([HOST]),
+        "other name": issue(["mta-sts.prov.test"]),
+        "the domain": issue(["d.test"]),
+        "part of a label": issue(["mta-*.d.test"]),
+        "wildcard above": issue(["*.test"]),
+        "wildcard below": issue(["*.mta-sts.d.test"]),
+        "common name": issue([], common_name=HOST),
+        "common name beside": issue(["other.test"], common_name=HOST),
+        "address": issue(["127.0.0.1"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"),
+    [
+        pytest.param("good", True, id="STS-42"),
+        pytest.param("in capitals", True, id="STS-42: case"),
+        pytest.param("by an intermediate", True, id="STS-42: intermediate"),
+        pytest.param("one of several names", True, id="STS-43: any of the names"),
+        pytest.param("wildcard", True, id="STS-43: wildcard"),
+        pytest.param("expired", False, id="STS-42: expired"),
+        pytest.param("not yet valid", False, id="STS-42: not yet valid"),
+        pytest.param("self-signed", False, id="STS-42: self-signed"),
+        pytest.param("foreign root", False, id="STS-42: foreign root"),
+        pytest.param("other name", False, id="STS-42: other name"),
+        pytest.param("the domain", False, id="STS-42: the domain's"),
+        pytest.param("part of a label", False, id="STS-43: part of a label"),
+        pytest.param("wildcard above", False, id="STS-43: a label too far up"),
+        pytest.param("wildcard below", False, id="STS-43: a label too far down"),
+        pytest.param("common name", False, id="STS-43: common name only"),
+        pytest.param("common name beside", False, id="STS-43: common name beside"),
+        pytest.param("address", False, id="STS-42: the address's"),
+    ],
+)
+async def test_certificate(world: World, kind: str, taken: bool) -> None:
+    site = world.policy_host(D, BODY, certificate=certificates(world)[kind])
+    assert await fetched(world) == (BODY if taken else "webpki_invalid")
+    assert bool(site.requests) is taken
+
+
+async def test_sts_44_a_delegated_host_needs_a_certificate_for_the_domain(world: World) -> None:
+    site = world.policy_host(D, BODY, certificate=world.ca.issue(["mta-sts.prov.test"]))
+    world.dns.remove(HOST, "A")
+    world.dns.add(HOST, "CNAME", "mta-sts.prov.test.")
+    world.dns.add("mta-sts.prov.test", "A", "127.0.0.1")
+    assert await fetched(world) == "webpki_invalid"
+    site.certificate = world.ca.issue([HOST])
+    assert await fetched(world) == BODY
+    assert world.web.snis == [HOST, HOST]
+
+
+@pytest.mark.parametrize("status", [201, 203, 204, 206, 226, 300, 304, 400, 404, 410, 500, 503])
+async def test_sts_45_only_200_counts(world: World, status: int) -> None:
+    world.policy_host(D, BODY).status = status
+    assert await fetched(world) == f"http_status_{status}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", [f"https://mta-sts.e.test{PATH}", PATH, f"//{HOST}{PATH}"])
+async def test_sts_46_no_redirect_is_followed(world: World, status: int, target: str) -> None:
+    site, other = world.policy_host(D, BODY), world.policy_host("e.test", BODY)
+    site.status, site.headers = status, {**PLAIN, "Location": target}
+    assert await fetched(world) == f"http_status_{status}"
+    assert (len(site.requests), len(other.requests)) == (1, 0)
+
+
+async def test_sts_47_nothing_is_cached(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    site.headers = {
+        **PLAIN, "Cache-Control": "max-age=3600, immutable", "ETag": '"1"',
+        "Expires": "Fri, 01 Jan 2100 00:00:00 GMT", "Last-Modified": "Fri, 01 Jan 2021 00:00:00",
+    }  # fmt: skip
+    one = fetcher(world)
+    for _ in range(2):
+        assert await one.fetch(D) == BODY.encode()
+    first, second = site.requests
+    assert first.headers == second.headers
+    assert not {name for name in second.headers if name.startswith("if-")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"),
+    [
+        ("text/plain", True),
+        ("Text/Plain; charset=iso-8859-1; x=y", True),
+        ("TEXT/PLAIN;", True),
+        (" text/plain\t", True),
+        ("text/html", False),
+        ("text/plainer", False),
+        ("text/plain, text/html", False),
+        ("application/octet-stream", False),
+        ("", False),
+        (None, False),
+    ],
+)
+async def test_sts_48_media_type(world: World, kind: str | None, taken: bool) -> None:
+    site = world.policy_host(D, BODY)
+    site.headers = {} if kind is None else {"Content-Type": kind}
+    assert await fetched(world) == (BODY if taken else "invalid_content_type")
+
+
+def drip(site: Site) -> None:
+    site.pace = 0.02
+
+
+def stop_before_the_head(site: Site) -> None:
+    site.hang = "headers"
+
+
+def stop_in_the_body(site: Site) -> None:
+    site.hang = "body"
+
+
+def never_end(site: Site) -> None:
+    site.framing, site.pace, site.body = "endless", 0.001, b"x"
+
+
+@pytest.mark.parametrize("fault", [drip, stop_before_the_head, stop_in_the_body, never_end])
+async def test_sts_49_the_whole_transfer_has_a_deadline(world: World, fault: Any) -> None:
+    fault(world.policy_host(D, BODY))
+    assert await fetched(world, timeout=0.3) == "HTTP_SOCKET_TIMEOUT"
+
+
+@pytest.mark.parametrize("framing", ["length", "close", "chunked"])
+async def test_sts_50_size(world: World, framing: Any) -> None:
+    site = world.policy_host(D, "x" * 65_536)
+    site.framing = framing
+    assert len(await fetched(world)) == 65_536
+    site.body += b"x"
+    assert await fetched(world) == "policy_too_large"
+
+
+async def test_sts_50_a_body_without_end_is_left(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    site.framing = "endless"
+    assert await fetched(world) == "policy_too_large"
+
+
+async def test_sts_50_nothing_is_decompressed(world: World) -> None:
+    site = world.policy_host(D, gzip.compress(bytes(50_000_000)))
+    site.headers = {**PLAIN, "Content-Encoding": "gzip"}
+    body = await fetcher(world).fetch(D)
+    assert body == site.body
+    assert site.requests[0].headers["accept-encoding"] == "identity"
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    writer.write((head + BODY).encode())
+
+
+@pytest.mark.parametrize(
+    ("newest", "result"),
+    [
+        (ssl.TLSVersion.TLSv1_3, BODY),
+        (ssl.TLSVersion.TLSv1_2, BODY),
+        (ssl.TLSVersion.TLSv1_1, "http_error"),
+        (ssl.TLSVersion.TLSv1, "http_error"),
+    ],
+)
+async def test_sts_52_no_tls_below_1_2(world: World, newest: ssl.TLSVersion, result: str) -> None:
+    world.dns.add(HOST, "A", "127.0.0.1")
+    context = world.ca.issue([HOST]).server_context(newest)
+    async with serving(answer, "127.0.0.1", 0, context) as port:
+        assert await fetched(world, port=port) == result
+
+
+async def test_sts_54_nothing_of_the_environment_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    site = world.policy_host(D, BODY)
+    site.headers = {**PLAIN, "Set-Cookie": "seen=1"}
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine {HOST} login me password secret\ndefault login me password secret\n")
+    trapped: list[bytes] = []
+
+    async def trap(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        trapped.append(await reader.read(100))
+
+    async with serving(trap, "127.0.0.1", 0) as port:
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NETRC", str(netrc))
+        monkeypatch.setenv("SSL_CERT_FILE", str(world.foreign_ca.ca_file))
+        one = fetcher(world)
+        for _ in range(2):
+            assert await one.fetch(D) == BODY.encode()
+    assert trapped == []
+    for request in site.requests:
+        assert not {"cookie", "authorization", "proxy-authorization"} & set(request.headers)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "0.1.2.3", "224.0.0.1"]
+)
+async def test_sts_55_internal_addresses_are_refused(world: World, address: str) -> None:
+    site = world.policy_host(D, BODY)
+    world.dns.replace(HOST, "A", address)
+    assert await fetched(world, allow_internal=[]) == "unsafe_address"
+    assert not site.requests
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::"])
+async def test_sts_55_in_ipv6_too(world: World, address: str) -> None:
+    world.dns.add(HOST, "AAAA", address)
+    assert await fetched(world, allow_internal=[]) == "unsafe_address"
