@@ -22,6 +22,8 @@ from relay.delivery.own import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
 from relay.evidence import Finding
+from relay.inbound.certificate import CertificateError, CertificateFiles
+from relay.inbound.connection import SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
@@ -198,13 +200,13 @@ async def serve(
     Raises RelayError where the storage or an address cannot be had.
     """
     relay = Relay(settings, journal, worker)
-    listeners = Listeners(_listen_settings(settings, worker), relay.hooks)
+    listeners = build_listeners(settings, relay.hooks, worker)
     stop = asyncio.Event()
     orphaned = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, relay.reopen_logs)
+    loop.add_signal_handler(signal.SIGHUP, _reload, relay, listeners)
     if worker.lifeline is not None:
         loop.add_reader(worker.lifeline, _orphan, worker.lifeline, orphaned, stop)
     try:
@@ -231,6 +233,24 @@ def _orphan(lifeline: int, orphaned: asyncio.Event, stop: asyncio.Event) -> None
     log.error("the supervisor is gone, so this worker ends")
     orphaned.set()
     stop.set()
+
+
+# Whatever cannot be had anew, the old one stays
+def _reload(relay: Relay, listeners: Listeners) -> None:
+    relay.reopen_logs()
+    try:
+        listeners.renew_certificate()
+    except CertificateError as error:
+        log.error("the old certificate stays: %s", error)  # noqa: TRY400 - the text says it all
+
+
+def build_listeners(settings: Settings, hooks: AcceptHooks, worker: Worker = ALONE) -> Listeners:
+    """The listeners of the configuration. Raises CertificateError."""
+    server = settings.server
+    session = SessionSettings(
+        settings.hostname, server.max_message_size, server.timeout, server.message_timeout
+    )
+    return Listeners(_listen_settings(settings, worker), session, hooks, SystemClock())
 
 
 def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:
@@ -271,7 +291,7 @@ async def record_now(settings: Settings, ledger: Ledger, findings: Sequence[Find
 def _delivery_settings(settings: Settings) -> DeliverySettings:
     return DeliverySettings(
         hostname=settings.hostname,
-        own=OwnAddresses(settings.hostname, settings.server.listen),
+        own=OwnAddresses(settings.hostname, settings.server.listeners),
         port=settings.delivery.port,
         allow_internal=settings.delivery.allow_internal,
         idle_timeout=settings.delivery.idle_timeout,
@@ -289,14 +309,14 @@ def _accept_settings(settings: Settings) -> AcceptSettings:
 
 def _listen_settings(settings: Settings, worker: Worker) -> ListenSettings:
     server = settings.server
+    certificate, key = settings.tls_cert, settings.tls_key
     return ListenSettings(
         addresses=server.listen,
-        hostname=settings.hostname,
-        max_message_size=server.max_message_size,
         allow=server.allow,
         max_connections=max(1, server.max_connections // worker.count),
         max_connections_per_client=server.max_connections_per_client,
-        timeout=server.timeout,
+        tls_addresses=server.listen_tls,
+        certificate=CertificateFiles(certificate, key or certificate) if certificate else None,
         reuse_port=worker.lifeline is not None,
     )
 

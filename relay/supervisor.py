@@ -47,16 +47,25 @@ def supervise(settings: Settings, journal: Journal, announce: Callable[[str], No
     count = worker_count(settings)
     with contextlib.ExitStack() as end:
         end.callback(take_storage(settings.storage_directory, count).release)
-        sockets = [end.enter_context(sock) for sock in reserve(settings.server.listen)]
-        bound = tuple((sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets)
-        told = replace(settings, server=replace(settings.server, listen=bound, workers=count))
+        listen = _reserved(end, "listen", settings.server.listen)
+        listen_tls = _reserved(end, "listen_tls", settings.server.listen_tls)
+        server = replace(settings.server, listen=listen, listen_tls=listen_tls, workers=count)
+        told = replace(settings, server=server)
         crew = _Crew(told, journal)
         end.callback(crew.end)
         crew.start()
         if crew.is_complete:
-            for host, port in bound:
+            for host, port in told.server.listeners:
                 announce(f"listening on {endpoint(host, port)}")
         crew.keep_up()
+
+
+# The sockets stay open until the end
+def _reserved(
+    end: contextlib.ExitStack, key: str, addresses: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    sockets = [end.enter_context(sock) for sock in reserve(key, addresses)]
+    return tuple((sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets)
 
 
 class _Crew:
@@ -167,7 +176,7 @@ class _Crew:
 
     def _work(self, number: int) -> int:
         worker = Worker(number, self._count, self._lifeline)
-        waited_for = len(self._settings.server.listen)
+        waited_for = len(self._settings.server.listeners)
 
         def announce(_: str) -> None:
             nonlocal waited_for

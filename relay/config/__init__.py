@@ -92,8 +92,13 @@ def warnings(settings: Settings) -> list[str]:
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     server = settings.server
-    for endpoint in {at for at in server.listen if at[1] and server.listen.count(at) > 1}:
-        yield f"server.listen: {endpoint[0]} port {endpoint[1]} is named twice"
+    listeners = server.listeners
+    for endpoint in {at for at in listeners if at[1] and listeners.count(at) > 1}:
+        key = "listen" if endpoint in server.listen else "listen_tls"
+        yield f"server.{key}: {endpoint[0]} port {endpoint[1]} is named twice"
+    for key in ("tls_key", "listen_tls"):
+        if getattr(server, key) and not server.tls_cert:
+            yield f"server.{key}: needs a certificate, server.tls_cert"
     yield from faults_of_routes(settings)
     # RFC 5321 §7.1 and common sense: no open relay, however the networks are cut
     everybody = [
@@ -102,7 +107,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         for net in collapse_addresses([net for net in server.allow if net.version == version])  # type: ignore[type-var]
         if net.prefixlen == 0
     ]
-    if everybody and not all(ip_address(host).is_loopback for host, _ in server.listen):
+    if everybody and not all(ip_address(host).is_loopback for host, _ in listeners):
         yield (
             f"server.allow: {everybody[0]} would let everybody relay mail: an open relay; "
             "name your clients' networks, or listen on loopback only"
@@ -116,6 +121,8 @@ def _faults_of_files(settings: Settings) -> Iterator[str]:
         yield f"violations.log: {settings.violation_log} is a directory, not a file"
     if settings.ca_file:
         yield from _faults_of_roots(settings.ca_file)
+    if settings.tls_cert:
+        yield from _faults_of_certificate(settings.tls_cert, settings.tls_key)
     yield from faults_of_credentials(settings)
 
 
@@ -132,3 +139,14 @@ def _faults_of_roots(path: Path) -> Iterator[str]:
     except ssl.SSLError:
         what = "a broken" if b"-----BEGIN CERTIFICATE-----" in text else "no"
         yield f"tls.ca_file: {path} holds {what} PEM certificate"
+
+
+def _faults_of_certificate(certificate: Path, key: Path | None) -> Iterator[str]:
+    # their libraries take 100 ms to load, and only where a certificate is named
+    from relay.clock import SystemClock
+    from relay.inbound.certificate import CertificateError, CertificateFiles, server_context
+
+    try:
+        server_context(CertificateFiles(certificate, key or certificate), SystemClock().now())
+    except CertificateError as error:
+        yield str(error)

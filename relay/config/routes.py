@@ -65,4 +65,4 @@ def _is_ourselves(next_hop: NextHop, settings: Settings) -> bool:
     from relay.delivery.own import OwnAddresses  # takes the network's modules
 
     port = next_hop.port or settings.delivery.port
-    return OwnAddresses("", settings.server.listen).has_address(address, port)
+    return OwnAddresses("", settings.server.listeners).has_address(address, port)

@@ -59,10 +59,14 @@ def _field(rule: Rule) -> Any:
 class Server:
     """Where mail comes in, and from whom. Times in seconds, sizes in octets.
 
-    `hostname` None: the machine's own, see `Settings.hostname`. `workers` 0: one per core.
+    `hostname` None: the machine's own, see `Settings.hostname`. `tls_cert` None: no TLS for
+    clients; `tls_key` None: in the same file. `workers` 0: one per core.
     """
 
     listen: tuple[tuple[str, int], ...] = _list(values.listener, ["127.0.0.1:2525"], least=1)
+    listen_tls: tuple[tuple[str, int], ...] = _list(values.listener, [])
+    tls_cert: Path | None = _setting(values.path)  # noqa: RUF009
+    tls_key: Path | None = _setting(values.path)  # noqa: RUF009
     hostname: str | None = _setting(values.host_name)
     allow: tuple[Network, ...] = _list(values.network, ["127.0.0.0/8", "::1/128"])
     max_message_size: int = _setting(values.message_size, "50MiB")
@@ -70,8 +74,14 @@ class Server:
     max_connections: int = _setting(values.whole(1), 2000)
     max_connections_per_client: int = _setting(values.whole(1), 50)
     timeout: float = _setting(values.duration, "5m")
+    message_timeout: float = _setting(values.duration, "1h")
     workers: int = _setting(values.whole(0), 1)
     stop_timeout: float = _setting(values.duration_or_zero, "15s")
+
+    @property
+    def listeners(self) -> tuple[tuple[str, int], ...]:
+        """Every address listened on."""
+        return self.listen + self.listen_tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +203,16 @@ class Settings:
     def violation_log(self) -> Path:
         """The violation log's path."""
         return self.directory / self.violations.log
+
+    @property
+    def tls_cert(self) -> Path | None:
+        """The path of the certificate shown to clients; None for no TLS."""
+        return self.directory / self.server.tls_cert if self.server.tls_cert else None
+
+    @property
+    def tls_key(self) -> Path | None:
+        """The path of its key; None where it is in the same file."""
+        return self.directory / self.server.tls_key if self.server.tls_key else None
 
     @property
     def ca_file(self) -> Path | None:

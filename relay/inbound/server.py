@@ -3,13 +3,18 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from relay.address import Network
+from relay.clock import Clock
 from relay.errors import RelayError
 from relay.inbound.access import may_relay
+from relay.inbound.certificate import CertificateFiles, server_context
+from relay.inbound.connection import SessionSettings
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.smtp import RelaySMTP
 
@@ -22,20 +27,20 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    """Where to listen and how much to bear; `timeout` in seconds, sizes in octets.
+    """Where to listen and how much to bear.
 
+    `certificate` None: no TLS, and then no `tls_addresses`, which speak it from the first octet.
     `max_connections_per_client` binds clients outside `allow`; the others share
     `max_connections`. `reuse_port` is for several workers: without it a second relay on the same
     port is refused.
     """
 
     addresses: Sequence[tuple[str, int]]
-    hostname: str
-    max_message_size: int
     allow: Sequence[Network]
     max_connections: int
     max_connections_per_client: int
-    timeout: float
+    tls_addresses: Sequence[tuple[str, int]] = ()
+    certificate: CertificateFiles | None = None
     reuse_port: bool = False
 
 
@@ -46,10 +51,16 @@ class ListenError(RelayError):
 class Listeners:
     """The listening sockets and the clients connected through them."""
 
-    def __init__(self, settings: ListenSettings, hooks: AcceptHooks) -> None:
-        """Nothing is bound before `start`."""
+    def __init__(
+        self, settings: ListenSettings, session: SessionSettings, hooks: AcceptHooks, clock: Clock
+    ) -> None:
+        """Nothing is bound before `start`. Raises CertificateError."""
         self._settings = settings
+        self._session = session
         self._hooks = hooks
+        self._clock = clock
+        self._tls: ssl.SSLContext | None = None
+        self.renew_certificate()
         self._servers: list[asyncio.Server] = []
         self._clients: dict[Client, str] = {}
         self._per_peer: Counter[str] = Counter()
@@ -64,14 +75,23 @@ class Listeners:
 
     async def start(self) -> None:
         """Listen on every address, or on none: raises ListenError naming the one that fails."""
-        loop = asyncio.get_running_loop()
+        settings = self._settings
         try:
-            for address in self._settings.addresses:
-                sock = _listen(*address, reuse_port=self._settings.reuse_port)
-                self._servers.append(await loop.create_server(self._connected, sock=sock))
+            for address in settings.addresses:
+                await self._listen("listen", address, tls_first=False)
+            for address in settings.tls_addresses:
+                await self._listen("listen_tls", address, tls_first=True)
         except ListenError:
             await self.close(0)
             raise
+
+    def renew_certificate(self) -> None:
+        """Read certificate and key again, for clients that come from now on.
+
+        Raises CertificateError, and then the old certificate stays.
+        """
+        if files := self._settings.certificate:
+            self._tls = server_context(files, self._clock.now())
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Take no more clients, tell idle ones, wait for messages under way, cut the rest.
@@ -114,23 +134,32 @@ class Listeners:
         if not self._clients:
             self._all_gone.set()
 
-    def _connected(self) -> "Client":
-        return Client(self, self._hooks, self._settings)
+    async def _listen(self, key: str, address: tuple[str, int], *, tls_first: bool) -> None:
+        sock = _open(key, *address, reuse_port=self._settings.reuse_port)
+        connected = partial(self._connected, tls_first=tls_first)
+        server = await asyncio.get_running_loop().create_server(connected, sock=sock)
+        self._servers.append(server)
+
+    def _connected(self, *, tls_first: bool) -> "Client":
+        return Client(self, self._hooks, self._session, self._tls, tls_first=tls_first)
 
 
 class Client(RelaySMTP):
     """A session that its listeners count."""
 
-    def __init__(self, listeners: Listeners, hooks: AcceptHooks, settings: ListenSettings) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        hooks: AcceptHooks,
+        settings: SessionSettings,
+        tls: ssl.SSLContext | None,
+        *,
+        tls_first: bool,
+    ) -> None:
         """Admitted or refused once the connection is made."""
         self._listeners = listeners
         self._refused = False
-        super().__init__(
-            hooks,
-            hostname=settings.hostname,
-            max_message_size=settings.max_message_size,
-            timeout=settings.timeout,
-        )
+        super().__init__(hooks, settings, tls, tls_first=tls_first)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the client, or tell it that there is no room."""
@@ -142,12 +171,13 @@ class Client(RelaySMTP):
         log.warning("a connection from %s was refused: too many connections", peer)
         self._refused = True
         assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - TCP
-        transport.write(refusal)
+        if not self.tls_first:
+            transport.write(refusal)
         transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Leave the count."""
-        if not self._refused:
+        if not self._refused and self.transport is not None:
             self._listeners.dismiss(self)
             super().connection_lost(error)
 
@@ -161,17 +191,18 @@ class Client(RelaySMTP):
         return False if self._refused else super().eof_received()
 
 
-def reserve(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
+def reserve(key: str, addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
     """Sockets that keep these addresses for workers to listen on, port 0 replaced by a free one.
 
-    Clients are never connected to them. Raises ListenError where somebody else listens there.
+    `key` of the configuration is what the addresses are from. Clients are never connected to them.
+    Raises ListenError where somebody else listens there.
     """
     kept: list[socket.socket] = []
     try:
         for address in addresses:
             # workers share a port with everyone who asks to: only this shows another relay
-            _bind(*address, reuse_port=False).close()
-            kept.append(_bind(*address, reuse_port=True))
+            _bind(key, *address, reuse_port=False).close()
+            kept.append(_bind(key, *address, reuse_port=True))
     except ListenError:
         for sock in kept:
             sock.close()
@@ -179,17 +210,17 @@ def reserve(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
     return kept
 
 
-def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    sock = _bind(host, port, reuse_port=reuse_port)
+def _open(key: str, host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    sock = _bind(key, host, port, reuse_port=reuse_port)
     try:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise _cannot_listen(host, port, error) from error
+        raise _cannot_listen(key, host, port, error) from error
     return sock
 
 
-def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _bind(key: str, host: str, port: int, *, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -201,10 +232,10 @@ def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise _cannot_listen(host, port, error) from error
+        raise _cannot_listen(key, host, port, error) from error
     return sock
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> ListenError:
+def _cannot_listen(key: str, host: str, port: int, error: OSError) -> ListenError:
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return ListenError(f"server.listen: cannot listen on {shown}: {error.strerror}")
+    return ListenError(f"server.{key}: cannot listen on {shown}: {error.strerror}")

@@ -1,29 +1,39 @@
 """The commands as `serve` answers them (RFC 5321 §4.1); the hooks judge what they carry."""
 
 import re
+import ssl
 
 from relay.inbound.command import CommandError, parse_mail, parse_rcpt
+from relay.inbound.connection import SessionSettings
 from relay.inbound.framing import Content
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.session import ClientSession
 
+_EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 _CLIENT_NAME = re.compile(r"[^\x00-\x20\x7f]{1,255}")
 
 
 class RelaySMTP(ClientSession):
     """One client's session; every reply has a status code (RFC 2034)."""
 
-    commands = ("DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY")
+    commands: tuple[str, ...] = (
+        *("DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY"),
+    )
 
     def __init__(
-        self, hooks: AcceptHooks, *, hostname: str, max_message_size: int, timeout: float
+        self,
+        hooks: AcceptHooks,
+        settings: SessionSettings,
+        tls: ssl.SSLContext | None = None,
+        *,
+        tls_first: bool = False,
     ) -> None:
-        """Serve one client; size in octets, `timeout` in seconds without any octet from it."""
-        super().__init__(
-            hooks, hostname=hostname, max_message_size=max_message_size, timeout=timeout
-        )
+        """See Connection."""
+        super().__init__(hooks, settings, tls, tls_first=tls_first)
         self._hooks = hooks
-        self._max_message_size = max_message_size
+        self._max_message_size = settings.max_message_size
+        if tls:
+            self.commands += ("STARTTLS",)
 
     async def smtp_HELO(self, arg: str) -> None:  # noqa: N802 - the library's names
         """Greet a client that knows no extensions."""
@@ -34,10 +44,20 @@ class RelaySMTP(ClientSession):
     async def smtp_EHLO(self, arg: str) -> None:  # noqa: N802
         """Greet a client and tell it the extensions."""
         if await self._greeted(arg, extended=True):
-            await self.push(
-                f"250-{self.hostname}\r\n250-PIPELINING\r\n250-SIZE {self._max_message_size}\r\n"
-                "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP"
-            )
+            lines = [self.hostname, f"SIZE {self._max_message_size}", *_EXTENSIONS]
+            lines += ["STARTTLS"] if self.tls and not self.over_tls else []
+            await self.push("".join(f"250-{line}\r\n" for line in lines) + "250 HELP")
+
+    # RFC 3207 §4: what the client pipelined behind it is not answered
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+        """Speak TLS, then begin anew."""
+        if arg:
+            return await self.push("501 5.5.4 STARTTLS takes no argument")
+        if self.over_tls:
+            return await self.push("503 5.5.1 TLS is spoken already")
+        await self.push("220 2.0.0 Speak TLS now")
+        await self.flush()
+        await self.start_tls()
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         """Begin a transaction."""

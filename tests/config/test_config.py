@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from relay import config
+from relay.clock import SystemClock
 from relay.config import sections
 from relay.config.sections import Rule, Settings
 from relay.delivery.next_hop import NextHop
 from relay.errors import ConfigError
+from relay.lab.ca import CertificateAuthority
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.toml"
@@ -61,13 +63,26 @@ def test_an_empty_file_means_the_defaults(here: Path) -> None:
     assert settings.ca_file is None
 
 
+def certified(directory: Path) -> None:
+    """A certificate and its key, as operators have them."""
+    ca = CertificateAuthority(directory / "ca", SystemClock().now())
+    pem = ca.issue(["relay.example.org"]).path.read_bytes()
+    key, end, certificate = pem.partition(b"-----END PRIVATE KEY-----\n")
+    (directory / "relay.key").write_bytes(key + end)
+    (directory / "relay.pem").write_bytes(certificate)
+
+
 def test_every_key(here: Path) -> None:
+    certified(here)
     settings = config.load(
         written(
             here,
             """
             [server]
             listen = ["[::1]:25", "192.0.2.1:0"]
+            listen_tls = ["[::1]:465"]
+            tls_cert = "relay.pem"
+            tls_key = "relay.key"
             hostname = "relay.example.org"
             allow = ["10.0.0.0/8"]
             max_message_size = "1MiB"
@@ -75,6 +90,7 @@ def test_every_key(here: Path) -> None:
             max_connections = 10
             max_connections_per_client = 1
             timeout = "1m"
+            message_timeout = "2h"
             workers = 0
             stop_timeout = "0s"
             [storage]
@@ -111,6 +127,9 @@ def test_every_key(here: Path) -> None:
     assert settings == Settings(
         server=sections.Server(
             listen=(("::1", 25), ("192.0.2.1", 0)),
+            listen_tls=(("::1", 465),),
+            tls_cert=Path("relay.pem"),
+            tls_key=Path("relay.key"),
             hostname="relay.example.org",
             allow=(ip_network("10.0.0.0/8"),),
             max_message_size=2**20,
@@ -118,6 +137,7 @@ def test_every_key(here: Path) -> None:
             max_connections=10,
             max_connections_per_client=1,
             timeout=60,
+            message_timeout=7200,
             workers=0,
             stop_timeout=0,
         ),
@@ -187,7 +207,7 @@ def test_every_fault_is_told_at_once(here: Path) -> None:
         ("[server]\nlisten = 1\nlisten = 2\n", "is not TOML: .*line 3"),
         ("a = " + "[" * 5000, "is not TOML: "),
         ("directory = '/'", "directory: no such section; known are server, storage"),
-        ("[server]\ncolour = 1", "server.colour: no such key; known are listen, hostname"),
+        ("[server]\ncolour = 1", "server.colour: no such key; known are listen, listen_tls"),
         ("[[server]]\nlisten = []", r"server: must be a section, \[server\]"),
         ("[server]\nlisten = []", "server.listen: must be a list of at least 1"),
         ("[queue]\nretry = []", "queue.retry: must be a list of at least 1"),
@@ -205,6 +225,16 @@ def test_every_fault_is_told_at_once(here: Path) -> None:
             "[server]\nlisten = ['127.0.0.1:25', '127.0.0.1:25']",
             "server.listen: 127.0.0.1 port 25 is named twice",
         ),
+        (
+            "[server]\nlisten = ['127.0.0.1:25']\nlisten_tls = ['127.0.0.1:25']\n"
+            "tls_cert = 'relay.pem'\ntls_key = 'relay.key'",
+            "server.listen: 127.0.0.1 port 25 is named twice",
+        ),
+        ("[server]\nlisten_tls = ['[::1]:465']", "server.listen_tls: needs a certificate, server"),
+        ("[server]\ntls_key = 'relay.key'", "server.tls_key: needs a certificate, server.tls_cert"),
+        ("[server]\ntls_cert = 'no.pem'", "server.tls_cert: .*/no.pem cannot be read: No such"),
+        ("[server]\ntls_cert = 'relay.pem'", "server.tls_key: .*/relay.pem holds no PEM private"),
+        ("[server]\ntls_cert = 'relay.pem'\ntls_key = 'file'", "server.tls_key: .*/file holds no"),
         pytest.param(
             "[server]\nlisten = ['0.0.0.0:25']\nallow = ['0.0.0.0/0']",
             "server.allow: 0.0.0.0/0 .* an open relay",
@@ -220,6 +250,7 @@ def test_every_fault_is_told_at_once(here: Path) -> None:
 def test_one_fault(here: Path, text: str, problem: str) -> None:
     (here / "file").write_text("nothing")
     (here / "broken.pem").write_text(NO_PEM)
+    certified(here)
     [told] = problems(here, text)
     assert re.match(problem, told), told
 

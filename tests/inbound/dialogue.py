@@ -1,26 +1,27 @@
 """The relay's front door on loopback, and a client that says what it is told, octet by octet."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
+from relay.clock import SystemClock
 from relay.envelope import Message
 from relay.errors import StorageError
+from relay.inbound.connection import SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.server import Listeners, ListenSettings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ACCEPTING = AcceptSettings("relay.test", LOOPBACK, max_message_size=100_000, max_recipients=100)
+SESSION = SessionSettings("relay.test", max_message_size=100_000, timeout=300, message_timeout=3600)
 LISTENING = ListenSettings(
     addresses=(("127.0.0.1", 0),),
-    hostname="relay.test",
-    max_message_size=100_000,
     allow=LOOPBACK,
     max_connections=50,
     max_connections_per_client=5,
-    timeout=300,
 )
 NOON = 1788264000.0  # 2026-09-01T12:00:00Z
 PATIENCE = 10
@@ -94,6 +95,11 @@ class Dialogue:
             answer = await self.reply()
         return answer
 
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands; what the server said before it is read."""
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.start_tls(context, server_hostname="relay.test")
+
     async def begin(self) -> None:
         """EHLO, a sender, a recipient and DATA."""
         answer = await self.say("EHLO client.test", "MAIL FROM:<a@b.test>", "RCPT TO:<c@d.test>")
@@ -115,17 +121,18 @@ class FrontDoor:
     def __init__(self, listeners: Listeners, shelf: Shelf) -> None:
         self.listeners = listeners
         self.shelf = shelf
-        self._writers: list[asyncio.StreamWriter] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     @property
     def address(self) -> tuple[str, int]:
         return self.listeners.bound[0]
 
-    async def connect(self, source: str | None = None) -> Dialogue:
+    async def connect(self, source: str | None = None, *, listener: int = 0) -> Dialogue:
         """A connection, from another loopback address where one is given; greeting unread."""
         local = (source, 0) if source else None
-        reader, writer = await asyncio.open_connection(*self.address, local_addr=local)
-        self._writers.append(writer)
+        address = self.listeners.bound[listener]
+        reader, writer = await asyncio.open_connection(*address, local_addr=local)
+        self.writers.append(writer)
         return Dialogue(reader, writer)
 
     async def greeted(self, source: str | None = None) -> Dialogue:
@@ -136,24 +143,24 @@ class FrontDoor:
         return dialogue
 
     def hang_up(self) -> None:
-        for writer in self._writers:
+        for writer in self.writers:
             writer.close()
 
 
 @asynccontextmanager
 async def front_door(
-    accepting: AcceptSettings = ACCEPTING, **listening: object
+    accepting: AcceptSettings = ACCEPTING, session: SessionSettings = SESSION, **listening: object
 ) -> AsyncIterator[FrontDoor]:
     """The real listeners and hooks; `listening` replaces ListenSettings."""
     shelf = Shelf()
     hooks = AcceptHooks(shelf.accept, accepting, Noon())
     settings = replace(
         LISTENING,
-        max_message_size=accepting.max_message_size,
         allow=accepting.allow,
         **listening,  # type: ignore[arg-type]
     )
-    listeners = Listeners(settings, hooks)
+    session = replace(session, max_message_size=accepting.max_message_size)
+    listeners = Listeners(settings, session, hooks, SystemClock())
     await listeners.start()
     door = FrontDoor(listeners, shelf)
     try:

@@ -1,4 +1,4 @@
-"""What relay.inbound.session touches below aiosmtpd's documented surface: fails when it changes."""
+"""What relay.inbound touches below aiosmtpd's documented surface: fails when it changes."""
 
 import ast
 import asyncio
@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from relay.inbound import hooks, server, session, smtp
+from relay.inbound import connection, hooks, server, session, smtp
 
 OVERRIDDEN = {
     "__init__": ["self", "handler"],
@@ -30,7 +30,7 @@ OVERRIDDEN = {
     "smtp_RSET": ["self", "arg"],
     "smtp_VRFY": ["self", "arg"],
 }
-CALLED = {"_set_rset_state"}
+CALLED = {"_set_rset_state", "_create_session"}
 READ = {"_reader", "_buffer", "_writer", "_timeout_handle", "_timeout_duration"}
 
 
@@ -57,6 +57,8 @@ async def test_what_is_read_is_there() -> None:
     assert (await reader.readline()).startswith(b"220 x.test ")
     assert isinstance(made._reader._buffer, bytearray)  # type: ignore[attr-defined]
     assert isinstance(made._writer, asyncio.StreamWriter)
+    assert made._reader._transport is made.transport  # type: ignore[attr-defined]
+    assert made._writer._transport is made.transport  # type: ignore[attr-defined]
     assert isinstance(made._timeout_handle, asyncio.TimerHandle)
     assert isinstance(made.transport, asyncio.WriteTransport)
     writer.close()
@@ -76,7 +78,13 @@ def test_sessions_and_envelopes_hold_what_the_hooks_read() -> None:
 
 @pytest.mark.parametrize(
     ("module", "touched"),
-    [(session, READ | CALLED), (smtp, set()), (server, set()), (hooks, set())],
+    [
+        (connection, READ | CALLED),
+        (session, {"_writer", "_reset_timeout"}),
+        (smtp, set()),
+        (server, set()),
+        (hooks, set()),
+    ],
 )
 def test_nothing_else_is_touched(module: ModuleType, touched: set[str]) -> None:
     """Every underscored name that a module uses and does not define itself is listed above."""

@@ -13,6 +13,7 @@ from tests.inbound.dialogue import (
     ACCEPTING,
     LISTENING,
     PATIENCE,
+    SESSION,
     FrontDoor,
     Noon,
     Shelf,
@@ -24,7 +25,7 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
 def listeners(*addresses: tuple[str, int]) -> Listeners:
     hooks = AcceptHooks(Shelf().accept, ACCEPTING, Noon())
-    return Listeners(replace(LISTENING, addresses=addresses), hooks)
+    return Listeners(replace(LISTENING, addresses=addresses), SESSION, hooks, Noon())
 
 
 async def test_every_address_is_listened_on() -> None:
@@ -71,9 +72,10 @@ async def test_a_port_in_use_is_named(door: FrontDoor) -> None:
 
 async def test_several_workers_share_a_port() -> None:
     hooks = AcceptHooks(Shelf().accept, ACCEPTING, Noon())
-    first = Listeners(replace(LISTENING, reuse_port=True), hooks)
+    first = Listeners(replace(LISTENING, reuse_port=True), SESSION, hooks, Noon())
     await first.start()
-    second = Listeners(replace(LISTENING, addresses=first.bound, reuse_port=True), hooks)
+    sharing = replace(LISTENING, addresses=first.bound, reuse_port=True)
+    second = Listeners(sharing, SESSION, hooks, Noon())
     await second.start()
     assert second.bound == first.bound
     await first.close(PATIENCE)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.inbound import session
-from tests.inbound.dialogue import ACCEPTING, DISK_FULL, PATIENCE, FrontDoor, front_door
+from relay.inbound import connection
+from tests.inbound.dialogue import ACCEPTING, DISK_FULL, PATIENCE, SESSION, FrontDoor, front_door
 
 HELLO = "EHLO client.test"
 MAIL = "MAIL FROM:<a@b.test>"
@@ -98,8 +98,8 @@ async def test_ext_30_what_is_offered(door: FrontDoor) -> None:
     offered = (await (await door.greeted()).say(HELLO)).splitlines()
     assert [line[4:] for line in offered] == [
         "relay.test",
-        "PIPELINING",
         "SIZE 100000",
+        "PIPELINING",
         "8BITMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
@@ -357,14 +357,14 @@ async def test_too_many_errors_end_in_421(door: FrontDoor) -> None:
 
 
 async def test_srv_24_silence_ends_in_421() -> None:
-    async with front_door(timeout=0.05) as door:
+    async with front_door(session=replace(SESSION, timeout=0.05)) as door:
         client = await door.greeted()
         assert (await client.reply()).startswith("421 4.4.2 ")
         assert await client.closed()
 
 
 async def test_srv_24_silence_in_the_data_ends_in_421() -> None:
-    async with front_door(timeout=1) as door:
+    async with front_door(session=replace(SESSION, timeout=1)) as door:
         client = await door.greeted()
         await client.begin()
         await client.send(b"Subject: x\r\n")
@@ -373,8 +373,8 @@ async def test_srv_24_silence_in_the_data_ends_in_421() -> None:
 
 
 async def test_a_client_that_reads_no_reply_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_LINGER", 0.1)
-    async with front_door(timeout=1) as door:
+    monkeypatch.setattr(connection, "_LINGER", 0.1)
+    async with front_door(session=replace(SESSION, timeout=1)) as door:
         client = await door.greeted()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         client.writer.write(b"HELP\r\n" * 5_000_000)
@@ -384,7 +384,7 @@ async def test_a_client_that_reads_no_reply_is_cut(monkeypatch: pytest.MonkeyPat
 
 
 async def test_srv_24_the_store_may_take_its_time() -> None:
-    async with front_door(timeout=1) as door:
+    async with front_door(session=replace(SESSION, timeout=1)) as door:
         client = await door.greeted()
         await client.begin()
         door.shelf.open.clear()
@@ -395,15 +395,15 @@ async def test_srv_24_the_store_may_take_its_time() -> None:
 
 async def test_srv_24_progress_counts() -> None:
     """A slow but moving client outlives the timeout, which is what this test must wait for."""
-    async with front_door(timeout=1) as door:
+    async with front_door(session=replace(SESSION, timeout=1)) as door:
         client = await door.greeted()
         await client.begin()
         for _ in range(6):
-            await client.send(b"x")
+            await client.send(b"x" * 100)
             await asyncio.sleep(0.25)
         await client.send(b"\r\n.\r\n")
         assert (await client.reply()).startswith("250 2.0.0 queued as ")
-        assert door.shelf.contents == [b"x" * 6 + b"\r\n"]
+        assert door.shelf.contents == [b"x" * 600 + b"\r\n"]
 
 
 CONTENTS = [

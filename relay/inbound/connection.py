@@ -1,0 +1,228 @@
+"""One client's connection: octets in, replies out, TLS, and how long it is borne (RFC 5321 §3.8).
+
+With session.py all that reaches below aiosmtpd's documented surface. Knows no command.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import Envelope as Transaction
+
+from relay.inbound.hooks import AcceptHooks
+from relay.inbound.patience import Patience
+
+log = logging.getLogger(__name__)
+
+COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
+_CHUNK = 65_536  # octets read at a time; asyncio stops reading at twice as many
+_HANDSHAKE = 60.0  # seconds for a TLS handshake
+_LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
+
+_IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What binds every client; sizes in octets, times in seconds, see Patience for the latter."""
+
+    hostname: str
+    max_message_size: int
+    timeout: float
+    message_timeout: float
+
+
+class ClientGone(Exception):
+    """The client has ended the connection or it broke."""
+
+
+class Connection(SMTP):
+    """Reads and writes octets, collects replies, tells a client that is too slow why it ends."""
+
+    line_length_limit = _CHUNK
+
+    def __init__(
+        self,
+        hooks: AcceptHooks,
+        settings: SessionSettings,
+        tls: ssl.SSLContext | None,
+        *,
+        tls_first: bool,
+    ) -> None:
+        """Serve one client; `tls` None: no TLS to be had; `tls_first`: not a word without it."""
+        # the library keeps the limits on the class, where each client changes those of all
+        self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT)
+        super().__init__(
+            hooks,
+            hostname=settings.hostname,
+            data_size_limit=settings.max_message_size,
+            enable_SMTPUTF8=True,
+            timeout=settings.timeout,
+            loop=asyncio.get_running_loop(),
+        )
+        self.tls = tls
+        self.tls_first = tls_first
+        self.patience = Patience(settings.timeout, settings.message_timeout, self.loop.time())
+        self.over = False
+        self.replies: list[bytes] = []
+        self._keeping = False
+        self._shaking = False  # hands, for TLS
+
+    # The library goes through every name for each client to find commands and AUTH mechanisms, a
+    # tenth of what a connection costs; here commands are found by name
+    def __dir__(self) -> list[str]:
+        """Nothing to be found."""
+        return []
+
+    def state(self) -> tuple[Session, Transaction]:
+        """Who the client is and the mail transaction under way."""
+        assert self.session is not None and self.envelope is not None  # noqa: S101, PT018
+        return self.session, self.envelope
+
+    def forget(self) -> None:
+        """End the mail transaction."""
+        self._set_rset_state()  # type: ignore[no-untyped-call]
+
+    def abort(self) -> None:
+        """Cut the connection: what is not yet answered 250 stays the client's."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
+    # A client that does not read would keep a closing connection open for ever
+    def close_with(self, reply: str) -> None:
+        """Say this last and end the connection."""
+        if self.transport is None or self._timeout_handle is None:
+            return
+        if self._shaking:  # a reply in clear would be no part of the handshake
+            return self.abort()
+        self.over = True
+        self._timeout_handle.cancel()
+        self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
+        self._writer.write(reply.encode() + b"\r\n")
+        self.transport.close()
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While this side is at work it is not the client that is waited for."""
+        self._keeping = True
+        try:
+            yield
+        finally:
+            self._keeping = False
+            self._reset_timeout()
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.state()[0].ssl is not None
+
+    async def start_tls(self) -> None:
+        """Speak TLS from here on; nothing from before counts. Raises ClientGone."""
+        assert self.tls is not None and self.transport is not None  # noqa: S101, PT018
+        # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; the next call stops reading
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
+        self._shaking = True
+        try:
+            secured = await self.loop.start_tls(
+                self.transport,  # type: ignore[arg-type]
+                self,
+                self.tls,
+                server_side=True,
+                ssl_handshake_timeout=_HANDSHAKE,
+                ssl_shutdown_timeout=_LINGER,
+            )
+        except OSError as error:
+            secured = None
+            log.info("%s: no TLS: %s", self.state()[0].peer, error)
+        self._shaking = False
+        # asyncio does not tell of every connection that ends in a handshake
+        if secured is None:
+            self.connection_lost(None)
+            raise ClientGone
+        self._begin_anew(secured)
+
+    # RFC 3207 §4.2: as after the greeting, who the client is and whatever it said is forgotten
+    def _begin_anew(self, secured: asyncio.Transport) -> None:
+        self._reader._transport = secured  # type: ignore[attr-defined]
+        self._writer._transport = secured  # type: ignore[attr-defined]
+        self.transport = secured
+        self.session = self._create_session()
+        self.session.peer = secured.get_extra_info("peername")
+        self.session.ssl = {"ssl_object": secured.get_extra_info("ssl_object")}
+        self.forget()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session; a second call changes nothing."""
+        if self.transport is not None:
+            super().connection_lost(error)
+
+    # The library drops what a client sent before it closed its side; here it is still served
+    def eof_received(self) -> bool | None:
+        """Let the session read what is left, then end it."""
+        self._reader.feed_eof()
+        return not self.over_tls  # under TLS there is no half-closed connection
+
+    async def read(self) -> bytes:
+        """Some octets. Raises ClientGone at the end."""
+        try:
+            chunk = await self._reader.read(_CHUNK)
+        except OSError as error:
+            raise ClientGone from error
+        if not chunk:
+            raise ClientGone
+        return chunk
+
+    def unread(self, octets: bytes) -> None:
+        """Put back what is for whoever reads next."""
+        self._reader._buffer[:0] = octets  # type: ignore[attr-defined]
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a further line has come already."""
+        return b"\n" in self._reader._buffer  # type: ignore[attr-defined]
+
+    async def read_line(self) -> bytes:
+        """A line with its end; "" for one beyond all bounds, which is passed over."""
+        too_long = False
+        while True:
+            try:
+                line = await self._reader.readuntil()
+            except asyncio.LimitOverrunError as error:
+                await self._reader.read(error.consumed)
+                too_long = True
+            except (OSError, asyncio.IncompleteReadError) as error:
+                raise ClientGone from error
+            else:
+                return b"" if too_long else line
+
+    async def flush(self) -> None:
+        """Send the replies so far. Raises ClientGone."""
+        replies, self.replies = self.replies, []
+        try:
+            self._writer.write(b"".join(replies))
+            await self._writer.drain()
+        except OSError as error:
+            raise ClientGone from error
+
+    # Only the time is noted for what is heard; one timer looks at it when it goes off
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        self.patience.hear(self.loop.time())
+        if self._timeout_handle is None:
+            self._set_timer(self.patience.left(self.loop.time()))
+
+    def _timeout_cb(self) -> None:
+        left = self.patience.left(self.loop.time())
+        if self._keeping:
+            left = self._timeout_duration
+        if left > 0:
+            self._set_timer(left)
+        else:
+            self.close_with(_IDLE)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timeout_handle = self.loop.call_later(seconds, self._timeout_cb)
