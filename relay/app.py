@@ -29,6 +29,7 @@ from relay.inbound.server import Listeners, ListenSettings
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
+from relay.mta_sts.refresh import Refresher
 from relay.outcome import DeliveryResult, Status
 from relay.queue.job import Settlement
 from relay.queue.notice import has_sender
@@ -135,6 +136,9 @@ class Relay:
         )
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
+        self._refresher = Refresher(
+            self._finder, self._stores.policies, self._clock, self._note_findings
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, _accept_settings(settings), self._clock)
 
@@ -145,6 +149,7 @@ class Relay:
         self._tasks = [
             loop.create_task(self._scheduler.run()),
             loop.create_task(self._copier.run()),
+            loop.create_task(self._refresher.run()),
         ]
         self._copier.wake()
 
@@ -171,6 +176,10 @@ class Relay:
             to=message.envelope.recipients,
             size=len(message.body),
         )
+
+    async def _note_findings(self, findings: Sequence[Finding]) -> None:
+        await self._stores.spool.add_findings(findings)
+        self._copier.wake()
 
     def _rules(self) -> Rules:
         queue = self._settings.queue

@@ -72,6 +72,7 @@ class Resolver(Protocol):
 
 _CACHE_LIMIT = 20_000  # answers kept; the oldest goes first
 _LONGEST = 86_400.0  # seconds; no TTL is believed beyond a day
+_AT_ONCE = 100  # questions under way, each with a socket; further ones wait for their turn
 _PAYLOAD = 1232  # octets over UDP that are not fragmented; more comes over TCP
 _HOPELESS = (dns.exception.DNSException, OSError, ValueError)
 
@@ -98,6 +99,7 @@ class DnsResolver:
         self._clock = clock
         self._cache: dict[tuple[str, str], Answer[Any]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[Answer[Any]]] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def mx(self, name: str) -> Answer[MxRecord]:
         """The MX records of a domain."""
@@ -130,7 +132,7 @@ class DnsResolver:
             return kept
         task = self._asking.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._ask(name, kind, records))
+            task = asyncio.ensure_future(self._ask_in_turn(name, kind, records))
             self._asking[key] = task
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         # one asker's end must not be the others'
@@ -144,6 +146,10 @@ class DnsResolver:
         if len(self._cache) >= _CACHE_LIMIT:
             del self._cache[next(iter(self._cache))]
         self._cache[key] = answer
+
+    async def _ask_in_turn(self, name: str, kind: str, records: _Records) -> Answer[Any]:
+        async with self._turns:
+            return await self._ask(name, kind, records)
 
     async def _ask(self, name: str, kind: str, records: _Records) -> Answer[Any]:
         now = self._clock.now()

@@ -27,6 +27,8 @@ _VERSIONS = 20  # of one domain that are kept once they are past
 _ONE = f"{KEPT_ROWS} WHERE domain = ?"
 _NEXT = f"{KEPT_ROWS} WHERE domain > ? ORDER BY domain LIMIT {_PAGE}"
 _DUE = f"{KEPT_ROWS} WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+_FAR = f"{KEPT_ROWS} WHERE due_at > ? ORDER BY due_at LIMIT ?"
+_FARTHEST = 2 * 86_400  # seconds; nothing is put off for so long but by a clock gone wrong
 _TO_PAST = """
   INSERT INTO past (domain, record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by,
                     ended)
@@ -178,7 +180,9 @@ def _forget(domain: Domain, now: float, db: sqlite3.Connection) -> bool:
 def _claim_due(
     now: float, limit: int, until: Callable[[CachedPolicy], float], db: sqlite3.Connection
 ) -> list[CachedPolicy]:
-    due = [cached_of(row) for row in db.execute(_DUE, (now, limit)).fetchall()]
+    rows = db.execute(_DUE, (now, limit)).fetchall()
+    rows = rows or db.execute(_FAR, (now + _FARTHEST, limit)).fetchall()
+    due = [cached_of(row) for row in rows]
     later = [(int(until(cached)), cached.domain) for cached in due]
     db.executemany("UPDATE policy SET due_at = ? WHERE domain = ?", later)
     return due

@@ -11,7 +11,8 @@ class PolicyStore(Protocol):
     """The persistent cache with its history, shared by all processes on one storage.
 
     Times in seconds since 1970. Writing raises StorageError (transient). `due_at` says when a
-    domain is to be looked after: refreshed, or removed. Writes answer what was kept before, read in
+    domain is to be looked after: refreshed, or removed; one more than two days ahead was set by a
+    clock gone wrong, and is due. Writes answer what was kept before, read in
     the same transaction: of several processes that see one change, one sees it as a change.
     """
 

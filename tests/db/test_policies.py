@@ -93,6 +93,13 @@ async def test_history_is_bounded(table: PolicyTable, monkeypatch: pytest.Monkey
     assert [one.record_id for one in table.versions(DOMAIN)] == ["8", "9"]
 
 
+async def test_sts_74_what_a_wrong_clock_put_off_is_due(table: PolicyTable) -> None:
+    await table.save(FOUND, "delivery", 365 * 86_400)
+    (due,) = await table.claim_due(99.0, 5, lambda _: 86_400 * 2)
+    assert due == FOUND
+    assert await table.claim_due(99.0, 5, lambda _: 86_400 * 2) == []
+
+
 async def test_what_is_due_is_given_to_one_process(table: PolicyTable, path: Path) -> None:
     for name in ("a.test", "b.test", "c.test"):
         await table.save(replace(FOUND, domain=Domain(name)), "delivery", ord(name[0]))

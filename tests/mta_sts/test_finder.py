@@ -1,61 +1,19 @@
 """Policies found over real DNS and real HTTPS, kept in a real database."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
 from relay.address import Domain
-from relay.clock import SystemClock
 from relay.db.policies import PolicyTable
 from relay.lab.policy_host import Site
 from relay.lab.world import World
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
 from relay.resolver import DnsResolver
-
-D = Domain("d.test")
-GOOD = "version: STSv1\nmode: enforce\nmx: mx.d.test\nmax_age: 864000\n"
-
-
-class SetClock:
-    """The present, moved by hand."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def now(self) -> float:
-        return SystemClock().now() + self.ahead
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Iterator[PolicyTable]:
-    table = PolicyTable(tmp_path / "policies.db")
-    yield table
-    table.close()
-
-
-def finder_in(
-    world: World, table: PolicyTable, clock: SetClock, settings: FetchSettings | None = None
-) -> PolicyFinder:
-    resolver = DnsResolver([world.dns.address], 2.0, clock)
-    settings = settings or FetchSettings(
-        5.0, world.https_port, [ip_network("127.0.0.0/8")], world.ca_file
-    )
-    return PolicyFinder(resolver, table, PolicyFetcher(resolver, settings).fetch, clock)
-
-
-@pytest.fixture
-def finder(world: World, table: PolicyTable, clock: SetClock) -> PolicyFinder:
-    return finder_in(world, table, clock)
+from tests.mta_sts.finding import GOOD, D, SetClock, finder_in
 
 
 async def test_sts_61_found_then_renewed_without_a_request(
@@ -377,3 +335,92 @@ async def test_sts_76_and_60_an_unchanged_id_does_not_make_it_live_longer(
     assert found.policy.mode == "none"
     assert found.policy.error is not None
     assert found.policy.error.code == "http_status_503"
+
+
+async def test_many_are_found_a_few_at_a_time(finder: PolicyFinder, world: World) -> None:
+    names = [Domain(f"d{number}.test") for number in range(9)]
+    for name in names[:8]:
+        world.policy_host(name, GOOD)
+    found = [one async for one in finder.find_all(names, at_once=3)]
+    assert sorted(name for name, _ in found) == names
+    assert {one.result.status for name, one in found if name in names[:8]} == {"found"}
+    assert {one.result.status for name, one in found if name not in names[:8]} == {"not_found"}
+    assert [one async for one in finder.find_all([])] == []
+
+
+async def test_sts_72_a_refresh_joins_the_fetch_under_way(
+    finder: PolicyFinder, world: World
+) -> None:
+    site = world.policy_host(D, GOOD)
+    found = await asyncio.gather(*(finder.find(D, refresh=bool(n % 2)) for n in range(20)))
+    assert {one.result.status for one in found} == {"found"}
+    assert len(site.requests) == 1
+
+
+async def test_sts_71_who_sees_a_new_id_does_not_take_the_old_body(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD, id="1")
+    site.pace = 0.002
+    finder = finder_in(world, table, clock)
+    first = asyncio.ensure_future(finder.find(D))
+    await site.requested(1)
+    site.pace = 0.0
+    world.policy_host(D, GOOD.replace("enforce", "testing"), id="2")
+    clock.ahead = 301.0  # the TXT answer has become stale
+    second = await finder.find(D)
+    assert (second.policy.id, second.policy.mode) == ("2", "testing")
+    assert (await first).policy.id == "1"
+
+
+async def test_who_asks_on_is_told_what_failed_though_the_first_has_gone(
+    finder: PolicyFinder, world: World
+) -> None:
+    site = world.policy_host(D, GOOD)
+    site.status, site.pace = 200, 0.002
+    site.body = b"no policy"
+    first, second = (asyncio.ensure_future(finder.find(D)) for _ in range(2))
+    await site.requested(1)
+    first.cancel()
+    assert [one.failure for one in (await second).findings] == ["sts-policy-invalid"]
+    assert len(site.requests) == 1
+
+
+async def test_what_failed_is_forgotten_when_the_record_is_well_again(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD)
+    await finder_in(world, table, clock).find(D)
+    world.dns.fail("_mta-sts.d.test", "TXT", "SERVFAIL")
+    counts = []
+    for hour in range(1, 4):
+        clock.ahead = hour * 3600.0
+        await finder_in(world, table, clock).find(D)
+        kept = table.load(D)
+        assert kept is not None
+        assert kept.failure is not None
+        counts.append((kept.failure.code, kept.failure.count))
+    assert counts == [("dns_error", 1), ("dns_error", 2), ("dns_error", 3)]
+    world.dns.restore("_mta-sts.d.test", "TXT")
+    clock.ahead = 4 * 3600.0
+    assert (await finder_in(world, table, clock).find(D)).result.status == "renewed"
+    kept = table.load(D)
+    assert kept is not None
+    assert kept.failure is None
+
+
+async def test_sts_69_trouble_with_the_record_leaves_the_back_off_of_an_id(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD, id="1")
+    answer(site, 503)
+    await finder_in(world, table, clock).find(D)
+    world.dns.fail("_mta-sts.d.test", "TXT", "SERVFAIL")
+    found = await finder_in(world, table, clock).find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == "dns_error"
+    world.dns.restore("_mta-sts.d.test", "TXT")
+    found = await finder_in(world, table, clock).find(D)
+    assert found.policy.error is not None
+    assert found.policy.error.code == "http_status_503"
+    assert len(site.requests) == 1
