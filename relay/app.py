@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay import config
 from relay.clock import Clock, SystemClock
 from relay.config import Settings
 from relay.db.adopt import adopt_spools, spool_name
@@ -301,6 +302,7 @@ def _delivery_settings(settings: Settings) -> DeliverySettings:
     return DeliverySettings(
         hostname=settings.hostname,
         own=OwnAddresses(settings.hostname, settings.server.listeners),
+        routes=config.next_hops(settings),
         port=settings.delivery.port,
         allow_internal=settings.delivery.allow_internal,
         idle_timeout=settings.delivery.idle_timeout,

@@ -14,6 +14,7 @@ from relay.config import Settings
 from relay.db.ledger import Ledger
 from relay.db.policies import PolicyTable
 from relay.delivery.blame import Blame
+from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.delivery.route import Router
 from relay.mta_sts.finder import Found, PolicyFinder
@@ -95,7 +96,7 @@ async def _find_hosts(desk: LookUps, domain: Domain) -> tuple[MxRecord, ...] | B
         allow_internal=desk.settings.delivery.allow_internal,
         dice=Random(),  # noqa: S311 - the order shown is by name
     )
-    return await router.find_hosts(domain)
+    return await router.find_hosts(NextHop(domain))
 
 
 def _ranked(hosts: Sequence[MxRecord]) -> list[tuple[int, str]]:

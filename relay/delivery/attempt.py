@@ -31,12 +31,16 @@ _Walk = Generator[Hop, HopReport, None]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels."""
+    """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels.
+
+    `floor` is the setting that gave the lowest level; None: it is the mode's in [tls].
+    """
 
     domain: str
     mode: str
     snapshot: PolicySnapshot | None
     ladder: Ladder
+    floor: str | None = None
 
 
 class Attempt:
@@ -164,10 +168,9 @@ class Attempt:
         domain, mode = self._terms.domain, self._terms.mode
         if mode == "enforce":
             return f"the MTA-STS policy of {domain} (mode enforce) rules this host out"
-        if mode == "testing":
-            # Not the policy: a domain in testing mode would have had the mail delivered
-            return f"our own least TLS level (tls.testing) keeps the mail of {domain} back"
-        return f"our own least TLS level (tls.no_policy) keeps the mail of {domain} back"
+        # Not the policy: a domain in testing mode would have had the mail delivered
+        floor = self._terms.floor or f"tls.{'testing' if mode == 'testing' else 'no_policy'}"
+        return f"our own least TLS level ({floor}) keeps the mail of {domain} back"
 
     # RFC 8461 §5: testing mode delivers to an unlisted host all the same; the contact is recorded
     def _note_mismatch(self, host: Host, report: HopReport) -> None:

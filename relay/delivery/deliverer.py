@@ -1,7 +1,8 @@
 """One attempt to deliver a message to a domain: plan, act, result. Knows no queue."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -10,10 +11,12 @@ from typing import Any
 from relay.address import Domain, Network, destination_address
 from relay.clock import Clock
 from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.hop import Exchange, Hop, HopReport, Unprotected
 from relay.delivery.memory import FlawMemory
+from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.own import OwnAddresses
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Route, Router
@@ -23,6 +26,7 @@ from relay.envelope import Envelope
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
 from relay.outcome import DeliveryResult
+from relay.reply import Reply, Severity
 from relay.resolver import Resolver
 
 
@@ -30,11 +34,13 @@ from relay.resolver import Resolver
 class DeliverySettings:
     """What the operator decides about delivery. Times in seconds.
 
-    `ca_file` None: the system's roots. `own` is how the relay knows itself among MX hosts.
+    `ca_file` None: the system's roots. `own` is how the relay knows itself among MX hosts. `routes`
+    are the next hops by domain pattern.
     """
 
     hostname: str
     own: OwnAddresses
+    routes: Mapping[str, NextHop] = field(default_factory=dict)
     port: int = 25
     allow_internal: tuple[Network, ...] = ()
     idle_timeout: float = 10.0
@@ -65,7 +71,7 @@ class Deliverer:
         contexts = TlsContexts(settings.ca_file)
         self._caller = Caller(settings.hostname, settings.port, contexts, settings.timeouts)
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.connections_per_host)
-        self._memory = FlawMemory()
+        self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
         self._router = Router(
             resolver,
             own=settings.own,
@@ -77,13 +83,16 @@ class Deliverer:
     async def deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
         """Try every host once. `domain` is a Domain or an address literal, the one of all the
         envelope's recipients; `body` is not dot-stuffed. Every recipient gets an outcome."""
-        route, found = await self._plan(domain)
+        next_hop = find_route(domain, self._settings.routes) or NextHop(domain)
+        route, found = await self._plan(next_hop)
         findings = found.findings if found else ()
         if isinstance(route, Blame):
-            outcomes = [outcome_of(one, route) for one in envelope.recipients]
+            cause = _mendable(route, next_hop)
+            outcomes = [outcome_of(one, cause) for one in envelope.recipients]
             return DeliveryResult(tuple(outcomes), findings)
-        attempt = self._attempt(domain, route, found, envelope)
-        await self._act(attempt, found.policy.mode if found else "none", envelope, body)
+        mode = found.policy.mode if found else "none"
+        attempt = self._attempt(next_hop, route, found, envelope)
+        await self._act(attempt, next_hop, mode, envelope, body)
         result = attempt.final()
         return replace(result, findings=(*findings, *result.findings))
 
@@ -93,38 +102,50 @@ class Deliverer:
 
     # Policy and addresses at the same time, but nothing for a domain that takes no mail
     # (RFC 7505 §3)
-    async def _plan(self, domain: str) -> tuple[Route | Blame, Found | None]:
-        if destination_address(domain):
+    async def _plan(self, next_hop: NextHop) -> tuple[Route | Blame, Found | None]:
+        if destination_address(next_hop.destination):
             # RFC 8461 §3.4: a policy is a domain's; an address literal has none
-            return self._router.reach(domain), None
-        records = await self._router.find_hosts(domain)
+            return self._router.reach(next_hop), None
+        records = await self._router.find_hosts(next_hop)
         if isinstance(records, Blame):
             return records, None
         async with asyncio.TaskGroup() as both:
-            route = both.create_task(self._router.locate(domain, records))
-            found = both.create_task(self._find_policy(Domain(domain)))
+            route = both.create_task(self._router.locate(next_hop, records))
+            # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
+            found = both.create_task(self._find_policy(Domain(next_hop.destination)))
         return route.result(), found.result()
 
     def _attempt(
-        self, domain: str, route: Route, found: Found | None, envelope: Envelope
+        self, next_hop: NextHop, route: Route, found: Found | None, envelope: Envelope
     ) -> Attempt:
         policy = found.policy if found else None
         mode = policy.mode if policy else "none"
         snapshot = found.snapshot if found else None
-        terms = Terms(domain, mode, snapshot, ladder_for(mode, self._settings.floors))
+        ladder = ladder_for(mode, next_hop.floors or self._settings.floors)
+        floor = f"{next_hop.route}.tls" if next_hop.floors else None
+        terms = Terms(next_hop.destination, mode, snapshot, ladder, floor)
         # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
         hosts = [replace(one, listed=validate_mx(one.name, policy).valid) for one in route.hosts]
         return Attempt(terms, hosts, envelope.recipients, self._clock.now())
 
-    async def _act(self, attempt: Attempt, mode: str, envelope: Envelope, body: bytes) -> None:
+    async def _act(
+        self, attempt: Attempt, next_hop: NextHop, mode: str, envelope: Envelope, body: bytes
+    ) -> None:
         content = content_of(body)
+        port = next_hop.port or self._settings.port
         while hop := attempt.next_hop():
-            attempt.feed(await self._visit(hop, mode, envelope, content), self._clock.now())
+            key = SessionKey(hop.host, hop.address, port, hop.level, mode, next_hop.identity)
+            report = await self._visit(hop, key, envelope, content)
+            if next_hop.route:
+                report = as_ours_to_mend(report)
+            attempt.feed(report, self._clock.now())
 
-    async def _visit(self, hop: Hop, mode: str, envelope: Envelope, content: Content) -> HopReport:
-        if flaw := self._memory.recall(hop, self._clock.now()):
+    async def _visit(
+        self, hop: Hop, key: SessionKey, envelope: Envelope, content: Content
+    ) -> HopReport:
+        memory = self._memories[key.port]
+        if flaw := memory.recall(hop, self._clock.now()):
             return Unprotected(flaw)
-        key = SessionKey(hop.host, hop.address, self._settings.port, hop.level, mode)
         async with self._pool.session(key, hop.least) as session:
             kept = session.is_ready
             report = await session.deliver(envelope, hop.recipients, content)
@@ -133,11 +154,21 @@ class Deliverer:
             async with self._pool.session(key, hop.least, fresh=True) as session:
                 report = await session.deliver(envelope, hop.recipients, content)
         if isinstance(report, Unprotected):
-            self._memory.keep(hop, report.flaw, self._clock.now())
+            memory.keep(hop, report.flaw, self._clock.now())
         return report
 
     def _new_session(self, key: SessionKey) -> Session:
-        return Session(key.host, key.address, key.level, self._caller)
+        caller = replace(self._caller, port=key.port, identity=key.identity)
+        return Session(key.host, key.address, key.level, caller)
+
+
+# As with Postfix's relayhost: what is wrong with a route is the operator's to mend, so that no mail
+# is given up for it at once
+def _mendable(cause: Blame, next_hop: NextHop) -> Blame:
+    if not next_hop.route or cause.reply.severity is not Severity.PERMANENT:
+        return cause
+    text = f"{next_hop.route}.next_hop of our configuration is of no use: {cause.reply.text}"
+    return replace(cause, reply=Reply(451, "4.3.5", text))
 
 
 def _is_silent(report: HopReport) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from relay.delivery.credentials import Credentials
 from relay.delivery.session import Session
 from relay.delivery.tls import Level
 
@@ -15,7 +16,8 @@ _IDLE_LIMIT = 200  # idle connections in all; beyond it the one idle longest is 
 class SessionKey:
     """Two deliveries share a connection only where all of this is the same.
 
-    With the mode in it a connection opened for a testing domain never serves an enforce one.
+    With the mode in it a connection opened for a testing domain never serves an enforce one; with
+    the identity, one on which the relay has logged in serves nobody else's mail.
     """
 
     host: str
@@ -23,6 +25,7 @@ class SessionKey:
     port: int
     level: Level
     mode: str
+    identity: Credentials | None = None
 
 
 class Pool:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from random import Random
 
 from relay.address import Network, destination_address, is_allowed
 from relay.delivery.blame import Blame
 from relay.delivery.hop import Host
+from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.outcome import Reason
 from relay.reply import Reply
@@ -36,35 +38,42 @@ class Router:
         allow_internal: Sequence[Network],
         dice: Random,
     ) -> None:
-        """`port` is where MX hosts are talked to; `dice` shuffles hosts of equal preference."""
+        """`port` is where hosts are talked to unless a next hop has its own; `dice` shuffles hosts
+        of equal preference."""
         self._resolver = resolver
         self._own = own
         self._port = port
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
 
-    async def find_hosts(self, domain: str) -> tuple[MxRecord, ...] | Blame:
+    async def find_hosts(self, next_hop: NextHop) -> tuple[MxRecord, ...] | Blame:
         """The MX records in the order to be tried, the domain itself where it has none; or why
         there are no hosts. The reply's severity tells whether that is final."""
+        domain = next_hop.destination
+        if not next_hop.by_mx:
+            return (MxRecord(0, domain),)
         answer = await self._resolver.mx(domain)
         # RFC 5321 §5.1: without MX records the domain itself is the host
         if answer.status is DnsStatus.NODATA:
             return (MxRecord(0, domain),)
         return _fault_of(domain, answer) or self._in_order(answer.records)
 
-    async def locate(self, domain: str, records: Sequence[MxRecord]) -> Route | Blame:
+    async def locate(self, next_hop: NextHop, records: Sequence[MxRecord]) -> Route | Blame:
         """The way to hosts that `find_hosts` gave: addresses looked up, ourselves cut off."""
         names = [record.host for record in records]
         answers = await asyncio.gather(*(self._resolver.addresses(name) for name in names))
         missing = answers[0].status in (DnsStatus.NODATA, DnsStatus.NXDOMAIN)
-        if names == [domain] and missing:
-            return _dns(550, "5.4.4", f"{domain} has neither an MX host nor an address")
-        return self._vetted(records, answers)
+        if next_hop.by_mx and names == [next_hop.destination] and missing:
+            return _dns(550, "5.4.4", f"{names[0]} has neither an MX host nor an address")
+        return self._vetted(next_hop, records, answers)
 
-    def reach(self, literal: str) -> Route | Blame:
+    def reach(self, next_hop: NextHop) -> Route | Blame:
         """The way to an address literal such as "[192.0.2.1]"."""
-        address = destination_address(literal) or ""
-        return self._vetted([MxRecord(0, address)], [Answer(DnsStatus.FOUND, (address,))])
+        address = destination_address(next_hop.destination) or ""
+        answer = Answer(DnsStatus.FOUND, (address,))
+        # what the operator writes is trusted, what DNS says is not
+        allow = [ip_network(address)] if next_hop.route else []
+        return self._vetted(next_hop, [MxRecord(0, address)], [answer], allow)
 
     # RFC 5321 §5.1: lower preference first, equal ones in random order
     def _in_order(self, records: Iterable[MxRecord]) -> tuple[MxRecord, ...]:
@@ -75,11 +84,20 @@ class Router:
         return tuple(one for one in ranked if first[one.host] is one)[:_HOST_LIMIT]
 
     # RFC 5321 §5.1: our own host and all at or above its preference are dropped
-    def _vetted(self, records: Sequence[MxRecord], answers: Sequence[Answer[str]]) -> Route | Blame:
+    def _vetted(
+        self,
+        next_hop: NextHop,
+        records: Sequence[MxRecord],
+        answers: Sequence[Answer[str]],
+        allow: Sequence[Network] = (),
+    ) -> Route | Blame:
+        port = next_hop.port or self._port
         found = list(zip(records, answers, strict=True))
-        ours = [one.preference for one, answer in found if self._is_own(one.host, answer.records)]
+        ours = [
+            one.preference for one, answer in found if self._is_own(one.host, answer.records, port)
+        ]
         hosts = [
-            self._host(one.host, answer)
+            self._host(one.host, answer, allow)
             for one, answer in found
             if not ours or one.preference < min(ours)
         ]
@@ -87,14 +105,15 @@ class Router:
             return _dns(554, "5.4.6", "mail loops back: this relay is the best MX host itself")
         return Route(tuple(hosts))
 
-    def _is_own(self, name: str, addresses: Iterable[str]) -> bool:
-        known = any(self._own.has_address(address, self._port) for address in addresses)
+    def _is_own(self, name: str, addresses: Iterable[str], port: int) -> bool:
+        known = any(self._own.has_address(address, port) for address in addresses)
         return known or self._own.has_name(name)
 
-    def _host(self, name: str, answer: Answer[str]) -> Host:
+    def _host(self, name: str, answer: Answer[str], allow: Sequence[Network]) -> Host:
         if answer.status is not DnsStatus.FOUND:
             return Host(name, trouble=_unknown(name, answer))
-        allowed = [one for one in answer.records if is_allowed(one, self._allow_internal)]
+        internal = (*self._allow_internal, *allow)
+        allowed = [one for one in answer.records if is_allowed(one, internal)]
         if not allowed:
             return Host(name, trouble=_internal(name, answer.records))
         return Host(name, tuple(allowed[:_ADDRESS_LIMIT]))
@@ -116,7 +135,7 @@ def _fault_of(domain: str, answer: Answer[MxRecord]) -> Blame | None:
 def _unknown(name: str, answer: Answer[str]) -> Blame:
     if answer.status is DnsStatus.TROUBLE:
         return _dns(451, "4.4.3", f"{name} cannot be looked up: {answer.detail}", name)
-    return _dns(451, "4.4.4", f"the MX host {name} has no address in DNS", name)
+    return _dns(451, "4.4.4", f"the host {name} has no address in DNS", name)
 
 
 def _internal(name: str, addresses: Sequence[str]) -> Blame:

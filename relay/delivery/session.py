@@ -6,9 +6,12 @@ other. Knows nothing of policies and of other hosts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from relay.delivery.auth import log_in
 from relay.delivery.classify import flaw_of_starttls
 from relay.delivery.contexts import TlsContexts
+from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.offer import Offer, parse_offer
 from relay.delivery.tls import Level
@@ -41,12 +44,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """How the relay calls: its name for EHLO, the port, trust and patience."""
+    """How the relay calls: its name for EHLO, the port, trust and patience; and as whom.
+
+    `identity` None: it does not log in.
+    """
 
     hostname: str
     port: int
     contexts: TlsContexts
     timeouts: Timeouts
+    identity: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,8 @@ class Session:
         setback = await self._hello()
         if setback is None and self._wanted is not Level.CLEAR:
             setback = await self._start_tls(self._wire)
+        if setback is None and caller.identity:
+            setback = await self._log_in(caller.identity)
         return setback
 
     async def _hello(self) -> HopReport | None:
@@ -166,6 +175,18 @@ class Session:
         self.level = self._wanted
         # RFC 3207 §4.2: what was offered before TLS counts for nothing
         return await self._hello()
+
+    async def _log_in(self, identity: Credentials) -> HopReport | None:
+        self._ready = False
+        if self.level is Level.VERIFIED:
+            ask = partial(self._ask, timeout=self._caller.timeouts.mail)
+            refusal = await log_in(ask, self._offer, identity)
+        else:
+            # never in the clear, and never to a host that nobody vouches for
+            text = f"{self._host} has not proved who it is, so the relay does not log in there"
+            refusal = Reply(454, "4.7.8", text)
+        self._ready = refusal is None
+        return Declined(refusal, remote=False, tls=self.tls) if refusal else None
 
     def _obstacle(self, envelope: Envelope, content: Content) -> HopReport | None:
         reply = self._offer.obstacle(envelope, content.size)
@@ -203,6 +224,9 @@ class Session:
         used, self._used = self._used, True
         sender = b"FROM:" + _path(envelope.sender or "", envelope)
         parameters = self._offer.parameters(envelope, size)
+        # RFC 4954 §5: the relay vouches for no submitter where it has logged in itself
+        if self._caller.identity:
+            parameters.append(b"AUTH=<>")
         reply = await self._ask(b"MAIL", sender, *parameters, timeout=self._caller.timeouts.mail)
         # RFC 5321 §3.8: on a kept connection this only says that it was kept too long
         if used and reply.code == _SERVICE_CLOSING:

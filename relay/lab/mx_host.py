@@ -53,6 +53,8 @@ class Behaviour(TypedDict, total=False):
     replies: dict[str, Answer]
     drop_at: str | None
     stall_at: str | None
+    accounts: dict[str, str]
+    mechanisms: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -66,10 +68,13 @@ class MxHost:
     `replies` answers a step; what is not 2xx or 3xx keeps the step from happening, 421 also ends
     the connection. `drop_at` is the step at which the connection is cut without an answer;
     `stall_at` the one that waits until the test sets `resume`, and tells so by `stalled`.
-    `injected` is sent in clear right behind the 220 of STARTTLS. `maximum_tls` None means any.
+    `accounts`, passwords by user name, makes the host demand a login before MAIL; it offers AUTH by
+    `mechanisms`, within TLS alone. `injected` is sent in clear right behind the 220 of STARTTLS.
+    `maximum_tls` None means any.
 
     `commands` has every known command line, the verb in upper case; `connections` counts those
-    ever made; `endings` has the last command of each that has ended ("QUIT" is a polite end).
+    ever made; `logins` has the user name and password of every try; `endings` has the last command
+    of each connection that has ended ("QUIT" is a polite end).
     """
 
     name: str
@@ -84,6 +89,8 @@ class MxHost:
     replies: dict[str, Answer] = field(default_factory=dict)
     drop_at: str | None = None
     stall_at: str | None = None
+    accounts: dict[str, str] = field(default_factory=dict)
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     resume: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,6 +98,7 @@ class MxHost:
     commands: list[str] = field(default_factory=list)
     snis: list[str | None] = field(default_factory=list)
     connections: int = 0
+    logins: list[tuple[str, str]] = field(default_factory=list)
     endings: Tally[str] = field(default_factory=Tally)
 
     def __post_init__(self) -> None:

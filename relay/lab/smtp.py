@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from relay.lab.mx_host import MxHost, Received
 
@@ -20,6 +20,7 @@ _NULL_PATH = "<>"  # aiosmtpd takes an empty address for a missing one
 # MAIL parameters with another name than their extension's
 _NEEDS = {"BODY": "8BITMIME", "RET": "DSN", "ENVID": "DSN"}
 _DSN = re.compile(r" (?:RET|ENVID|NOTIFY|ORCPT)=[^ ]*", re.IGNORECASE)
+_AUTH = re.compile(r" AUTH=[^ ]*", re.IGNORECASE)
 
 Command = Callable[[Any], Awaitable[None]]
 
@@ -54,12 +55,16 @@ class Connection(SMTP):
         self._instead: str | None = None
         self.command_size_limits = defaultdict(lambda: 4096)  # aiosmtpd's is shared by all servers
         self._offered = {extension.partition(" ")[0] for extension in host.extensions}
+        self._offered |= {"AUTH"} if host.accounts else set()
         super().__init__(
             self,
             hostname=host.name,
             data_size_limit=_size_limit(host.extensions),
             enable_SMTPUTF8="SMTPUTF8" in self._offered,
             tls_context=host.context() if host.starttls else None,
+            auth_required=bool(host.accounts),
+            auth_exclude_mechanism={"PLAIN", "LOGIN"}.difference(host.mechanisms),
+            authenticator=self._judge,
             loop=asyncio.get_running_loop(),
         )
         self._smtp_methods = {
@@ -145,7 +150,7 @@ class Connection(SMTP):
             if _NEEDS.get(name, name) not in self._offered:
                 await self.push(f"555 5.5.4 unknown parameter {name}")
                 return
-        await super().smtp_MAIL(self._without_dsn(arg))
+        await super().smtp_MAIL(self._without_dsn(_AUTH.sub("", arg or "")))
 
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         """RCPT, with the parameters of RFC 3461 where that is offered."""
@@ -161,7 +166,8 @@ class Connection(SMTP):
         """The reply to EHLO, as one text."""
         session.host_name = hostname
         tls = ["STARTTLS"] if self.tls_context and not self._tls_protocol else []
-        *lines, last = [self._host.name, *self._host.extensions, *tls]
+        auth = [" ".join(("AUTH", *self._host.mechanisms))] if self._takes_logins() else []
+        *lines, last = [self._host.name, *self._host.extensions, *tls, *auth]
         return ["\r\n".join([*(f"250-{line}" for line in lines), f"250 {last}"])]
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
@@ -173,6 +179,18 @@ class Connection(SMTP):
         if reply.startswith("2"):
             self._host.messages.append(self._received(envelope))
         return reply
+
+    def _takes_logins(self) -> bool:
+        return bool(self._host.accounts and self._tls_protocol)
+
+    def _judge(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _: str, told: LoginPassword
+    ) -> AuthResult:
+        name, password = told.login.decode(), told.password.decode()
+        self._host.logins.append((name, password))
+        return AuthResult(
+            success=self._host.accounts.get(name) == password, auth_data=name, handled=False
+        )
 
     def _received(self, envelope: Envelope) -> Received:
         tls = self.transport and self.transport.get_extra_info("ssl_object")

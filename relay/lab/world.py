@@ -141,9 +141,13 @@ class World:
             "delivery": {"port": self.smtp_port, "allow_internal": ["127.0.0.0/8", "::1/128"]},
             "violations": {"log": str(storage / "violations.jsonl")},
         }
-        for section, keys in tomllib.loads(extra).items():
+        more = tomllib.loads(extra)
+        tables = {name: more.pop(name) for name, keys in list(more.items()) if type(keys) is list}
+        for section, keys in more.items():
             sections.setdefault(section, {}).update(keys)
-        return "\n".join(_toml(section, keys) for section, keys in sections.items())
+        texts = [_toml(f"[{section}]", keys) for section, keys in sections.items()]
+        texts += [_toml(f"[[{name}]]", keys) for name, each in tables.items() for keys in each]
+        return "\n".join(texts)
 
 
 def policy_text(mode: Mode, patterns: Iterable[str], max_age: int = 604800) -> str:
@@ -153,9 +157,9 @@ def policy_text(mode: Mode, patterns: Iterable[str], max_age: int = 604800) -> s
 
 
 # A JSON string, number, boolean or list of them is TOML as it stands
-def _toml(section: str, keys: dict[str, Any]) -> str:
+def _toml(heading: str, keys: dict[str, Any]) -> str:
     lines = (f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-    return f"[{section}]\n{''.join(lines)}"
+    return f"{heading}\n{''.join(lines)}"
 
 
 # Bound and not listening: the port stays ours, and whoever connects to it is refused

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from relay.delivery.blame import Blame
+from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.delivery.route import Route, Router
 from relay.lab.dns import Fault
@@ -28,9 +29,10 @@ def router(world: World, *, port: int = 2525, seed: int = 1, allow: bool = True)
     )
 
 
-async def find(finder: Router, domain: str) -> Route | Blame:
-    records = await finder.find_hosts(domain)
-    return records if isinstance(records, Blame) else await finder.locate(domain, records)
+async def find(finder: Router, domain: str | NextHop) -> Route | Blame:
+    next_hop = NextHop(domain) if isinstance(domain, str) else domain
+    records = await finder.find_hosts(next_hop)
+    return records if isinstance(records, Blame) else await finder.locate(next_hop, records)
 
 
 def hosts(route: Route | Blame) -> list[tuple[str, tuple[str, ...]]]:
@@ -144,7 +146,7 @@ async def test_equal_preferences_are_shuffled(world: World) -> None:
     finder = router(world)
     orders = Counter[tuple[str, ...]]()
     for _ in range(200):
-        records = await finder.find_hosts("d.test")
+        records = await finder.find_hosts(NextHop("d.test"))
         assert not isinstance(records, Blame)
         orders[tuple(record.host for record in records)] += 1
     assert orders.keys() == {("a.test", "b.test", "c.test"), ("b.test", "a.test", "c.test")}
@@ -188,12 +190,12 @@ class TestInternal:
 
 class TestLiteral:
     async def test_address(self, world: World) -> None:
-        assert hosts(router(world).reach("[127.0.0.5]")) == [("127.0.0.5", ("127.0.0.5",))]
-        assert hosts(router(world).reach("[IPv6:::1]")) == [("::1", ("::1",))]
+        assert hosts(router(world).reach(NextHop("[127.0.0.5]"))) == [("127.0.0.5", ("127.0.0.5",))]
+        assert hosts(router(world).reach(NextHop("[IPv6:::1]"))) == [("::1", ("::1",))]
         assert world.dns.queries == []
 
     async def test_own(self, world: World) -> None:
-        fault = router(world).reach("[127.0.9.9]")
+        fault = router(world).reach(NextHop("[127.0.9.9]"))
         assert isinstance(fault, Blame)
         assert fault.reply.enhanced == "5.4.6"
 
@@ -218,3 +220,46 @@ def test_listener_by_name() -> None:
     own = OwnAddresses("relay.test", (("localhost", 25), ("other.test", 25)))
     assert own.has_address("127.0.0.1", 25)
     assert not own.has_address("192.0.2.1", 25)
+
+
+class TestNextHopOfARoute:
+    """STS-14: hosts that the operator has named."""
+
+    async def test_a_host_itself(self, world: World) -> None:
+        zone(world, "a.test MX 10 b.test.", *A_TO_C)
+        assert hosts(await find(router(world), NextHop("a.test", by_mx=False))) == [
+            ("a.test", ("127.0.0.5",))
+        ]
+        assert {kind for _, kind in world.dns.queries} == {"A", "AAAA"}
+
+    async def test_a_host_without_an_address(self, world: World) -> None:
+        route = await find(router(world), NextHop("a.test", by_mx=False))
+        assert isinstance(route, Route)
+        assert route.hosts[0].trouble
+        assert route.hosts[0].trouble.reply.enhanced == "4.4.4"
+
+    async def test_own_port_counts(self, world: World) -> None:
+        """SND-06: another program on the same machine is no loop."""
+        zone(world, "a.test A 127.0.9.9")
+        beside = NextHop("a.test", 10025, by_mx=False, route="route[0]")
+        assert hosts(await find(router(world), beside)) == [("a.test", ("127.0.9.9",))]
+        again = NextHop("a.test", 2525, by_mx=False, route="route[0]")
+        fault = await find(router(world, port=25), again)
+        assert isinstance(fault, Blame)
+        assert fault.reply.enhanced == "5.4.6"
+
+    async def test_an_address_the_operator_wrote_is_trusted(self, world: World) -> None:
+        finder = router(world, allow=False)
+        written = NextHop("[127.0.0.5]", by_mx=False, route="route[0]")
+        assert hosts(finder.reach(written)) == [("127.0.0.5", ("127.0.0.5",))]
+        mailed = finder.reach(NextHop("[127.0.0.5]"))
+        assert isinstance(mailed, Route)
+        assert mailed.hosts[0].trouble
+
+    async def test_an_address_from_dns_is_not(self, world: World) -> None:
+        zone(world, *A_TO_C)
+        named = NextHop("a.test", by_mx=False, route="route[0]")
+        route = await find(router(world, allow=False), named)
+        assert isinstance(route, Route)
+        assert route.hosts[0].trouble
+        assert "delivery.allow_internal" in route.hosts[0].trouble.reply.text

@@ -320,6 +320,28 @@ async def test_too_much_is_refused_at_the_end(world: World) -> None:
     assert not mx.messages
 
 
+async def test_a_host_demands_a_login(world: World, trust: ssl.SSLContext) -> None:
+    mx = await world.mx_host(NAME, accounts={"me": "secret"}, mechanisms=("LOGIN",))
+    async with connected(world, mx, trust) as client:
+        assert (await client.ehlo()).message.endswith("AUTH LOGIN")
+        assert (await client.execute_command(b"MAIL FROM:<a@c.test>")).code == 530
+        assert (await client.execute_command(b"AUTH PLAIN")).code == 504
+        with pytest.raises(aiosmtplib.SMTPAuthenticationError):
+            await client.auth_login("me", "wrong")
+        await client.auth_login("me", "secret")
+        await client.sendmail("a@c.test", ["u@d.test"], b"x\r\n")
+    assert mx.logins == [("me", "wrong"), ("me", "secret")]
+    assert len(mx.messages) == 1
+
+
+async def test_no_login_without_tls(world: World) -> None:
+    mx = await world.mx_host(NAME, accounts={"me": "secret"})
+    async with connected(world, mx, None) as client:
+        assert "AUTH" not in (await client.ehlo()).message
+        assert (await client.execute_command(b"AUTH PLAIN AG1lAHNlY3JldA==")).code == 538
+    assert mx.logins == []
+
+
 async def test_pipelined_commands_are_answered_in_order(mx: MxHost, bare: Bare) -> None:
     greeting, first, *rest = await bare.talk("\r\n".join(TRANSACTION))
     rest = [await bare.reply() for _ in range(3)]
