@@ -283,6 +283,7 @@ def build_finder(
             settings.mta_sts.https_port,
             settings.delivery.allow_internal,
             settings.ca_file,
+            settings.mta_sts.proxy,
         ),
     )
     return PolicyFinder(resolver, policies, fetcher.fetch, clock, seen_by)

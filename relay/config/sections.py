@@ -128,10 +128,11 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MtaSts:
-    """How policies are fetched; seconds for the whole transfer."""
+    """How policies are fetched; seconds for the whole transfer. `proxy` None: without one."""
 
     fetch_timeout: float = _setting(values.duration, "60s")
     https_port: int = _setting(values.port, 443)
+    proxy: str | None = _setting(values.proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

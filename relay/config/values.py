@@ -20,6 +20,7 @@ _OCTETS = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LARGEST_MESSAGE = 900 * 2**20  # a row of the embedded database ends at 10^9 octets
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost))(?::(\d{1,5}))?", re.ASCII)
 _NEXT_HOP = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", re.ASCII)
+_PROXY = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/?")
 _LAST_PORT = 65535
 _DNS_PORT = 53
 
@@ -123,6 +124,14 @@ def next_hop(value: object) -> NextHop:
         'must be a host in brackets such as "[smtp.example.org]:587" or "[192.0.2.1]:25", '
         'or a domain with MX hosts such as "example.org"'
     )
+
+
+def proxy(value: object) -> str:
+    """The URL of an HTTP proxy."""
+    found = _PROXY.fullmatch(_text(value))
+    if not found or not 0 < int(found[1] or 80) <= _LAST_PORT:
+        raise ValueError('must be "http://HOST:PORT", without a user name')
+    return found[0]
 
 
 def mailbox(value: object) -> str:

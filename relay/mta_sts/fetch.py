@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import httpx
@@ -25,18 +26,26 @@ _SIZE_LIMIT = 65_536  # octets, RFC 8461 §3.3
 _TEXT_PLAIN = re.compile(r"text/plain[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _PATH = "/.well-known/mta-sts.txt"
 _OK = 200
+_AT_ONCE = 100  # fetches under way, each with a connection; further ones wait for their turn
+_ADDRESSES = 4  # tried of one host
+_ADDRESS_TIME = 10.0  # seconds one of several addresses may take to connect, TLS included
 # RFC 8461 §3.3: no caching; nothing compressed, so that the size limit means what it says
 _HEADERS = {"Accept": "text/plain", "Accept-Encoding": "identity", "User-Agent": "mta-sts-relay"}
 
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How to fetch; `timeout` in seconds for the whole transfer, `ca_file` None: system roots."""
+    """How to fetch; `timeout` in seconds for the whole transfer, `ca_file` None: system roots.
+
+    `proxy` is the URL of an HTTP proxy. It resolves the policy host, so that `allow_internal` is
+    not looked at; None: the relay connects itself.
+    """
 
     timeout: float = 60.0
     port: int = 443
     allow_internal: Sequence[Network] = ()
     ca_file: Path | None = None
+    proxy: str | None = None
 
 
 class PolicyFetcher:
@@ -46,6 +55,7 @@ class PolicyFetcher:
         """Addresses come from `resolver` alone."""
         self._resolver = resolver
         self._settings = settings
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -58,30 +68,40 @@ class PolicyFetcher:
     async def fetch(self, domain: Domain) -> bytes:
         """The body at https://mta-sts.DOMAIN/.well-known/mta-sts.txt. Raises MtaStsError."""
         host = f"mta-sts.{domain}"
-        addresses = await self._vetted(host)
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                return await self._first_that_connects(host, addresses)
-        except TimeoutError:
-            raise timed_out(host) from None
+        async with self._turns:
+            places = (host,) if self._settings.proxy else _in_turn(await self._vetted(host))
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    return await self._first_that_connects(host, places)
+            except TimeoutError:
+                raise timed_out(host) from None
 
-    async def _first_that_connects(self, host: str, addresses: Sequence[str]) -> bytes:
-        async with httpx.AsyncClient(
-            verify=self._context, trust_env=False, timeout=self._settings.timeout
-        ) as client:
-            for address in addresses[:-1]:
+    async def _first_that_connects(self, host: str, places: Sequence[str]) -> bytes:
+        async with self._client(len(places)) as client:
+            for place in places[:-1]:
                 try:
-                    return await self._get(client, host, address)
-                except httpx.ConnectError as error:
+                    return await self._get(client, host, place)
+                except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     if _certificate_fault(error):
                         raise _error_of(host, error) from None
             try:
-                return await self._get(client, host, addresses[-1])
+                return await self._get(client, host, places[-1])
             except httpx.HTTPError as error:
                 raise _error_of(host, error) from None
 
-    async def _get(self, client: httpx.AsyncClient, host: str, address: str) -> bytes:
-        where = f"[{address}]" if ":" in address else address
+    # A client of its own for each fetch: no cookies and no kept connections
+    def _client(self, places: int) -> httpx.AsyncClient:
+        total = self._settings.timeout
+        connect = min(_ADDRESS_TIME, total / places) if places > 1 else total
+        return httpx.AsyncClient(
+            verify=self._context,
+            trust_env=False,
+            timeout=httpx.Timeout(total, connect=connect),
+            proxy=self._settings.proxy,
+        )
+
+    async def _get(self, client: httpx.AsyncClient, host: str, place: str) -> bytes:
+        where = f"[{place}]" if ":" in place else place
         # RFC 8461 §7.1: SNI and the certificate check are for the policy host's name
         request = client.stream(
             "GET",
@@ -120,6 +140,14 @@ async def fetch_with(client: httpx.AsyncClient, domain: Domain, timeout: float) 
         raise timed_out(host) from None
     except httpx.HTTPError as error:
         raise _error_of(host, error) from None
+
+
+# One family may lead nowhere from here: they take turns
+def _in_turn(addresses: Sequence[str]) -> tuple[str, ...]:
+    six = [one for one in addresses if ":" in one]
+    four = [one for one in addresses if ":" not in one]
+    turns = chain.from_iterable(zip_longest(six, four))
+    return tuple(one for one in turns if one)[:_ADDRESSES]
 
 
 def timed_out(host: str) -> MtaStsError:

@@ -108,6 +108,7 @@ def test_every_key(here: Path) -> None:
             [mta_sts]
             fetch_timeout = "5s"
             https_port = 8443
+            proxy = "http://127.0.0.1:3128"
             [delivery]
             port = 2526
             allow_internal = ["127.0.0.0/8"]
@@ -145,7 +146,7 @@ def test_every_key(here: Path) -> None:
         queue=sections.Queue(retry=(1,), lifetime=3600, warn_after=None),
         dns=sections.Dns(nameservers=(("127.0.0.1", 5353),), timeout=1),
         tls=sections.Tls(testing="verify", no_policy="encrypt"),
-        mta_sts=sections.MtaSts(fetch_timeout=5, https_port=8443),
+        mta_sts=sections.MtaSts(fetch_timeout=5, https_port=8443, proxy="http://127.0.0.1:3128"),
         delivery=sections.Delivery(
             port=2526, allow_internal=(ip_network("127.0.0.0/8"),), idle_timeout=0
         ),

@@ -24,6 +24,7 @@ PARSERS = [
     values.host_name,
     values.domain_pattern,
     values.next_hop,
+    values.proxy,
     values.mailbox,
     values.storage_url,
     values.path,
@@ -35,6 +36,9 @@ PARSERS = [
 @pytest.mark.parametrize(
     ("parse", "written", "value"),
     [
+        (values.proxy, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
+        (values.proxy, "http://[::1]:3128/", "http://[::1]:3128/"),
+        (values.proxy, "http://proxy.d.test", "http://proxy.d.test"),
         (values.duration, "30s", 30.0),
         (values.duration, "5m", 300.0),
         (values.duration, "4h", 14400.0),
@@ -153,6 +157,10 @@ def test_good(parse: Callable[[object], object], written: object, value: object)
         (SMALL, "5", "from 1 to 9"),
         (SMALL, True, "from 1 to 9"),
         (values.whole(0), -1, "0 or more"),
+        (values.proxy, "https://proxy.d.test", "http://HOST:PORT"),
+        (values.proxy, "http://me:secret@proxy.d.test:1", "without a user name"),
+        (values.proxy, "http://proxy.d.test:65536", "http://HOST:PORT"),
+        (values.proxy, "proxy.d.test:3128", "http://HOST:PORT"),
     ],
 )
 def test_bad(parse: Callable[[object], object], written: object, allowed: str) -> None:

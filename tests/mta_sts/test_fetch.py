@@ -1,7 +1,9 @@
 """Fetching the policy file from real HTTPS hosts: what is taken, what is not, and why."""
 
 import asyncio
+import contextlib
 import gzip
+import socket
 import ssl
 from ipaddress import ip_network
 from typing import Any
@@ -14,7 +16,7 @@ from relay.lab.ca import Certificate
 from relay.lab.policy_host import PATH, Site
 from relay.lab.streams import serving
 from relay.lab.world import World
-from relay.mta_sts import MtaStsError
+from relay.mta_sts import MtaStsError, fetch
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.resolver import DnsResolver
 
@@ -269,3 +271,115 @@ async def test_sts_55_internal_addresses_are_refused(world: World, address: str)
 async def test_sts_55_in_ipv6_too(world: World, address: str) -> None:
     world.dns.add(HOST, "AAAA", address)
     assert await fetched(world, allow_internal=[]) == "unsafe_address"
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param(["::1"], id="the other family leads nowhere"),
+        pytest.param(["::1", "::2", "::3", "::4"], id="many of the other family"),
+        pytest.param(["127.0.0.9"], id="refused"),
+    ],
+)
+async def test_both_families_are_tried(world: World, addresses: list[str]) -> None:
+    site = world.policy_host(D, BODY)
+    world.dns.remove(HOST, "A")
+    for address in [*addresses, "127.0.0.1"]:
+        world.dns.add(HOST, "AAAA" if ":" in address else "A", address)
+    internal = [*LOOPBACK, ip_network("::/64")]
+    assert await fetched(world, allow_internal=internal) == BODY
+    assert len(site.requests) == 1
+
+
+async def test_a_dead_address_does_not_take_all_the_time(world: World) -> None:
+    world.policy_host(D, BODY)
+    with socket.create_server(("127.0.0.9", world.https_port)):  # nobody takes its connections
+        world.dns.replace(HOST, "A", "127.0.0.9", "127.0.0.1")
+        assert await fetched(world, timeout=2.0) == BODY
+
+
+async def test_a_few_addresses_only_are_tried(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    world.dns.replace(HOST, "A", *(f"127.0.9.{number}" for number in range(1, 5)), "127.0.0.1")
+    assert await fetched(world) == "http_error"
+    assert not site.requests
+
+
+async def test_a_head_without_end_is_left(world: World) -> None:
+    world.dns.add(HOST, "A", "127.0.0.1")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"x-%s: y\r\n" % (b"z" * 1000))
+            await writer.drain()
+
+    async with serving(talk, "127.0.0.1", 0, world.ca.issue([HOST]).server_context()) as port:
+        assert await fetched(world, port=port) == "http_error"
+
+
+async def test_connections_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "_AT_ONCE", 3)
+    names = [Domain(f"d{number}.test") for number in range(12)]
+    sites = [world.policy_host(name, BODY) for name in names]
+    for site in sites:
+        site.hang = "headers"
+    one = fetcher(world, timeout=0.5)
+    tasks = [asyncio.ensure_future(one.fetch(name)) for name in names]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert 0 < sum(len(site.requests) for site in sites) <= 6
+    for site in sites:
+        site.hang = None
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert done.count(BODY.encode()) >= 6
+
+
+class Proxy:
+    """Takes CONNECT and leads it to the policy host."""
+
+    def __init__(self, port: int, answer: bytes = b"200 OK") -> None:
+        self.asked: list[bytes] = []
+        self._port = port
+        self._answer = answer
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 %b\r\n\r\n" % self._answer)
+        if not self._answer.startswith(b"200"):
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        up = asyncio.ensure_future(self._copy(reader, back))
+        try:
+            await self._copy(there, writer)
+        finally:
+            up.cancel()
+            back.close()
+            with contextlib.suppress(OSError):
+                await back.wait_closed()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+async def test_sts_54_a_proxy_that_is_set_is_used(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    proxy = Proxy(world.https_port)
+    world.dns.fail(HOST, "A", "SERVFAIL")  # resolving is the proxy's
+    async with serving(proxy.serve, "127.0.0.1", 0) as port:
+        way = {"proxy": f"http://127.0.0.1:{port}"}
+        assert await fetched(world, **way) == BODY
+        site.certificate = world.foreign_ca.issue([HOST])
+        assert await fetched(world, **way) == "webpki_invalid"
+    assert proxy.asked[0].startswith(f"CONNECT {HOST}:{world.https_port} HTTP/1.1\r\n".encode())
+    assert [request.host for request in site.requests] == [HOST]
+
+
+async def test_a_proxy_that_refuses(world: World) -> None:
+    site = world.policy_host(D, BODY)
+    proxy = Proxy(world.https_port, b"403 Forbidden")
+    async with serving(proxy.serve, "127.0.0.1", 0) as port:
+        assert await fetched(world, proxy=f"http://127.0.0.1:{port}") == "http_error"
+    assert not site.requests
