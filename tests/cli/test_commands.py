@@ -57,6 +57,23 @@ async def test_kill_9_loses_nothing_and_the_next_start_delivers(world: World, pa
         assert (await mx.received(1, timeout=10))[0].rcpt_tos == ("u@d.test",)
 
 
+async def test_sts_70_kill_9_keeps_the_policy(world: World, path: Path) -> None:
+    mx = await world.mx_host("mx.d.test")
+    world.domain("d.test", mx=[(10, mx.name)], policy="enforce")
+    async with serving(path) as (child, port):
+        await asyncio.to_thread(send, port, "u@d.test")
+        await mx.received(1, timeout=10)
+        os.kill(child.pid, signal.SIGKILL)
+    mx.certificate = world.foreign_ca.issue([mx.name])
+    world.dns.fail("_mta-sts.d.test", "TXT", "SERVFAIL")
+    async with serving(path) as (child, port):
+        assert child.stderr is not None
+        await asyncio.to_thread(send, port, "u@d.test")
+        while b"deferred" not in (line := await child.stderr.readline()):
+            assert b"delivered" not in line
+        assert b"mode enforce" in line
+
+
 async def test_an_operator_looks_and_acts(world: World, path: Path) -> None:
     bad = world.ca.issue(["mx.d.test"], expired=True)
     mx = await world.mx_host("mx.d.test", certificate=bad)

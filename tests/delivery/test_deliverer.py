@@ -157,6 +157,18 @@ class TestUnlisted:
         assert told(result) == ["mx-mismatch refused"]
         assert first.connections == 0
 
+    async def test_sts_88_our_own_place_still_cuts_off_what_is_behind_it(
+        self, office: Office
+    ) -> None:
+        first = await host_with(office.world, "good", "mx1.d.test")
+        third = await host_with(office.world, "good", "mx3.d.test")
+        hosts = [(10, first.name), (20, "relay.lab.test"), (30, third.name)]
+        office.world.domain("d.test", mx=hosts)
+        office.policies["d.test"] = found("enforce", "mx3.d.test")
+        result = await once(office)
+        assert (only(result).status, told(result)) == (Status.DEFERRED, ["mx-mismatch refused"])
+        assert (first.connections, third.connections) == (0, 0)
+
     async def test_record_name_not_cname_target(self, office: Office) -> None:
         """STS-80, SND-07, STS-86."""
         mx = await host_with(office.world, "good", "real.prov.test")

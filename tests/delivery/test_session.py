@@ -179,13 +179,26 @@ class TestLevelNotReached:
                 [], {"common_name": "mx.d.test"}, Failure.CERTIFICATE_HOST_MISMATCH, id="STS-83 CN"
             ),
             pytest.param(
-                ["mx.d.test"], {"expired": True}, Failure.CERTIFICATE_EXPIRED, id="expired"
+                ["other.test"],
+                {"common_name": "mx.d.test"},
+                Failure.CERTIFICATE_HOST_MISMATCH,
+                id="STS-83 CN beside a name",
+            ),
+            pytest.param(["mx.d.test"], {"intermediate": True}, None, id="STS-83 intermediate"),
+            pytest.param(
+                ["mx.d.test"], {"expired": True}, Failure.CERTIFICATE_EXPIRED, id="STS-83 expired"
             ),
             pytest.param(
-                ["mx.d.test"], {"not_yet_valid": True}, Failure.CERTIFICATE_NOT_TRUSTED, id="early"
+                ["mx.d.test"],
+                {"not_yet_valid": True},
+                Failure.CERTIFICATE_NOT_TRUSTED,
+                id="STS-83 early",
             ),
             pytest.param(
-                ["mx.d.test"], {"self_signed": True}, Failure.CERTIFICATE_NOT_TRUSTED, id="self"
+                ["mx.d.test"],
+                {"self_signed": True},
+                Failure.CERTIFICATE_NOT_TRUSTED,
+                id="STS-83 self-signed",
             ),
         ],
     )
@@ -203,7 +216,18 @@ class TestLevelNotReached:
         assert "mx.d.test" in report.flaw.detail
         assert not [line for line in mx.commands if line.startswith("MAIL")]
 
+    @pytest.mark.parametrize(
+        ("host", "fits"), [("mx.d.test", True), ("a.mx.d.test", False), ("d.test", False)]
+    )
+    async def test_sts_84_a_wildcard_is_one_label(
+        self, world: World, host: str, fits: bool
+    ) -> None:
+        mx = await world.mx_host(host, certificate=world.ca.issue(["*.d.test"]))
+        assert isinstance(await once(call(world, mx)), Exchange if fits else Unprotected)
+        assert mx.snis == [host]
+
     async def test_foreign_root(self, world: World) -> None:
+        """STS-83."""
         certificate = world.foreign_ca.issue(["mx.d.test"])
         mx = await world.mx_host("mx.d.test", certificate=certificate)
         report = await once(call(world, mx))
@@ -234,7 +258,7 @@ class TestLevelNotReached:
         assert not [line for line in mx.commands if line.startswith("MAIL")]
 
     async def test_old_version(self, world: World) -> None:
-        """TLS-10."""
+        """TLS-10, STS-52."""
         mx = await world.mx_host("mx.d.test", maximum_tls=ssl.TLSVersion.TLSv1_1)
         report = await once(call(world, mx, Level.ENCRYPTED))
         assert isinstance(report, Unprotected)

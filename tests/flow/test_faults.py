@@ -62,6 +62,7 @@ TABLE: list[Any] = [
 ]
 
 
+# STS-95: each of these is the first mail to its domain; CNF-02, CNF-08: what TLS the modes ask for
 @pytest.mark.parametrize(("fault", "mode", "how", "told"), TABLE)
 async def test_fault(
     world: World, run: Run, fault: str, mode: Mode, how: str | None, told: list[tuple[str, str]]

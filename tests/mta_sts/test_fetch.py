@@ -79,7 +79,7 @@ def certificates(world: World) -> dict[str, Certificate]:
 @pytest.mark.parametrize(
     ("kind", "taken"),
     [
-        pytest.param("good", True, id="STS-42"),
+        pytest.param("good", True, id="STS-42 STS-53: in no list of revoked ones"),
         pytest.param("in capitals", True, id="STS-42: case"),
         pytest.param("by an intermediate", True, id="STS-42: intermediate"),
         pytest.param("one of several names", True, id="STS-43: any of the names"),
