@@ -30,6 +30,7 @@ class Row:
 class Section:
     """The rows of one file, in its order."""
 
+    path: Path
     title: str
     about: str
     rows: tuple[Row, ...]
@@ -43,7 +44,7 @@ def load(directory: Path = ROWS) -> list[Section]:
 def _section(path: Path) -> Section:
     table = tomllib.loads(path.read_text("utf-8"))
     title, about = table.pop("title"), table.pop("about")
-    return Section(title, about, tuple(_row(id, keys) for id, keys in table.items()))
+    return Section(path, title, about, tuple(_row(id, keys) for id, keys in table.items()))
 
 
 def _row(id: str, keys: dict[str, Any]) -> Row:

@@ -1,13 +1,15 @@
 """The table is whole: each rule has a test that names it, each name has a rule, the page is new."""
 
 import re
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
 from tests.conformance.collection import ROOT, collect, named_in
-from tests.conformance.table import load
-from tests.conformance.write import PAGE, page
+from tests.conformance.table import Row, Section, load
+from tests.conformance.write import PAGE, page, toml, with_tests
 
 SECTIONS = load()
 ROWS = {row.id: row for row in chain.from_iterable(section.rows for section in SECTIONS)}
@@ -62,8 +64,20 @@ def test_each_section_of_rfc_8461_that_the_code_cites_has_a_row() -> None:
     assert sorted(one for one in sections if one and not has_row(one)) == []
 
 
-def test_the_page_is_what_the_table_says() -> None:
+def test_page_and_files_are_as_they_are_written() -> None:
     assert PAGE.read_text("utf-8") == page(SECTIONS), "run python -m tests.conformance.write"
+    for section in SECTIONS:
+        assert section.path.read_text("utf-8") == toml(section)
+
+
+def test_a_row_that_is_proved_is_planned_no_more() -> None:
+    row = Row("STS-01", (), "MUST", "Be.", ("gone",), (), None)
+    rows = (row, replace(row, id="STS-02", planned="soon"), replace(row, id="LIB-01", see=("X",)))
+    section = Section(Path(), "", "", rows)
+    first, second, third = with_tests(section, {"b": {"STS-02"}, "a": {"STS-02", "LIB-01"}}).rows
+    assert (first.tests, first.planned) == ((), None)
+    assert (second.tests, second.planned) == (("a", "b"), None)
+    assert third is rows[2]
 
 
 def test_rows_named_by_name_and_by_text() -> None:
