@@ -14,8 +14,8 @@ from relay.delivery.attempt import Attempt, Terms
 from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.contexts import TlsContexts
-from relay.delivery.hop import Exchange, Hop, HopReport, Unprotected
-from relay.delivery.memory import FlawMemory
+from relay.delivery.hop import Declined, Exchange, Hop, HopReport, Unprotected
+from relay.delivery.memory import FlawMemory, Recent
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.own import OwnAddresses
 from relay.delivery.pool import Pool, SessionKey
@@ -72,6 +72,8 @@ class Deliverer:
         self._caller = Caller(settings.hostname, settings.port, contexts, settings.timeouts)
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.connections_per_host)
         self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
+        # refused again and again, an account is locked
+        self._refusals = Recent[SessionKey, Declined]()
         self._router = Router(
             resolver,
             own=settings.own,
@@ -146,6 +148,8 @@ class Deliverer:
         memory = self._memories[key.port]
         if flaw := memory.recall(hop, self._clock.now()):
             return Unprotected(flaw)
+        if refusal := self._refusals.recall(key, self._clock.now()):
+            return refusal
         async with self._pool.session(key, hop.least) as session:
             kept = session.is_ready
             report = await session.deliver(envelope, hop.recipients, content)
@@ -155,6 +159,8 @@ class Deliverer:
                 report = await session.deliver(envelope, hop.recipients, content)
         if isinstance(report, Unprotected):
             memory.keep(hop, report.flaw, self._clock.now())
+        if isinstance(report, Declined) and report.login:
+            self._refusals.keep(key, report, self._clock.now())
         return report
 
     def _new_session(self, key: SessionKey) -> Session:

@@ -64,12 +64,14 @@ class Unprotected:
 class Declined:
     """The host takes nothing from us, or not this message; no recipient was asked about.
 
-    `remote` False: we saw ourselves that it cannot take the message. `tls` as in Outcome.
+    `remote` False: we saw ourselves that it cannot take the message. `tls` as in Outcome. `login`:
+    it is our login that it refuses.
     """
 
     reply: Reply
     remote: bool = True
     tls: str | None = None
+    login: bool = False
 
 
 @dataclass(frozen=True, slots=True)

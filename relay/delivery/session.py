@@ -186,7 +186,7 @@ class Session:
             text = f"{self._host} has not proved who it is, so the relay does not log in there"
             refusal = Reply(454, "4.7.8", text)
         self._ready = refusal is None
-        return Declined(refusal, remote=False, tls=self.tls) if refusal else None
+        return Declined(refusal, remote=False, tls=self.tls, login=True) if refusal else None
 
     def _obstacle(self, envelope: Envelope, content: Content) -> HopReport | None:
         reply = self._offer.obstacle(envelope, content.size)

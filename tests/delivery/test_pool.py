@@ -2,10 +2,12 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from relay.delivery.contexts import TlsContexts
+from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Exchange
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.session import Caller, Session, Timeouts, content_of
@@ -61,6 +63,16 @@ async def test_not_shared_between_modes_and_levels(world: World) -> None:
     await desk.send(desk.key(mode="testing"))
     await desk.send(desk.key(mode="enforce"))
     await desk.send(desk.key(Level.ENCRYPTED, mode="testing"))
+    await desk.pool.aclose()
+    assert desk.mx.connections == 3
+
+
+async def test_not_shared_between_identities(world: World) -> None:
+    """A connection that is logged in serves nobody else's mail, nor the other way round."""
+    desk = await bench(world)
+    me, you = Credentials("me", "secret"), Credentials("me", "other")
+    for identity in (None, me, you, me):
+        await desk.send(replace(desk.key(), identity=identity))
     await desk.pool.aclose()
     assert desk.mx.connections == 3
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.delivery.contexts import TlsContexts
+from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.session import Caller, Session, Timeouts, content_of
 from relay.delivery.tls import Level
@@ -158,6 +159,61 @@ class TestDsn:
         asked = {"u@d.test": DsnRequest(orcpt="utf-8;grün@d.test")}
         await once(call(world, mx), mail(dsn=asked))
         assert r"RCPT TO:<u@d.test> ORCPT=utf-8;gr\x{FC}n@d.test" in mx.commands
+
+
+class TestLogin:
+    ME = Credentials("me", "s3cr3t")
+
+    async def host(self, world: World) -> MxHost:
+        return await world.mx_host("out.isp.test", accounts={"me": "s3cr3t"})
+
+    def call(self, world: World, mx: MxHost, level: Level, identity: Credentials) -> Session:
+        contexts = TlsContexts(world.ca_file)
+        caller = Caller("relay.lab.test", world.smtp_port, contexts, Timeouts(), identity)
+        return Session(mx.name, mx.address, level, caller)
+
+    async def test_once_for_a_connection(self, world: World) -> None:
+        mx = await self.host(world)
+        session = self.call(world, mx, Level.VERIFIED, self.ME)
+        for _ in range(2):
+            assert codes(await session.deliver(mail(), ["u@d.test"], CONTENT)) == {"u@d.test": 250}
+        await session.aclose()
+        assert mx.logins == [("me", "s3cr3t")]
+        assert mx.commands[2:5] == [
+            "EHLO relay.lab.test",
+            "AUTH PLAIN",
+            f"MAIL FROM:<me@a.test> SIZE={len(BODY)} AUTH=<>",
+        ]
+
+    async def test_refused(self, world: World) -> None:
+        """And the connection is of no more use."""
+        mx = await self.host(world)
+        session = self.call(world, mx, Level.VERIFIED, Credentials("me", "wrong"))
+        report = await session.deliver(mail(), ["u@d.test"], CONTENT)
+        assert isinstance(report, Declined)
+        assert (report.reply.code, report.reply.enhanced, report.remote) == (454, "4.7.8", False)
+        assert report.login
+        assert not session.is_ready
+        await session.aclose()
+        assert await mx.endings.reach(1, 5) == ["QUIT"]
+
+    @pytest.mark.parametrize("level", [Level.CLEAR, Level.ENCRYPTED])
+    async def test_never_below_verified(self, world: World, level: Level) -> None:
+        mx = await self.host(world)
+        mx.replies["EHLO"] = "250-out.isp.test\r\n250-AUTH PLAIN\r\n250 STARTTLS"
+        session = self.call(world, mx, level, self.ME)
+        report = await once(session)
+        assert isinstance(report, Declined)
+        assert "has not proved who it is" in report.reply.text
+        assert not [line for line in mx.commands if line.startswith("AUTH")]
+        assert not session.is_ready
+
+    async def test_lost_amid_it(self, world: World) -> None:
+        mx = await self.host(world)
+        mx.drop_at = "AUTH"
+        report = await once(self.call(world, mx, Level.VERIFIED, self.ME))
+        assert isinstance(report, Exchange)
+        assert report.lost
 
 
 NO_TLS = Failure.STARTTLS_NOT_SUPPORTED
