@@ -9,11 +9,13 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from relay import config
 from relay.clock import Clock, SystemClock
 from relay.config import Settings
 from relay.db.adopt import adopt_spools, spool_name
+from relay.db.damage import begin_anew, open_sound
 from relay.db.ledger import Ledger
 from relay.db.lock import StorageLock
 from relay.db.policies import PolicyTable
@@ -22,6 +24,7 @@ from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.own import OwnAddresses
 from relay.delivery.tls import Floors
 from relay.envelope import Message, new_queue_id
+from relay.errors import RelayError, StorageDamagedError
 from relay.evidence import Finding
 from relay.inbound.certificate import CertificateError, CertificateFiles
 from relay.inbound.connection import SessionSettings
@@ -81,14 +84,14 @@ class _Stores:
             self.lock.release()
 
 
-def take_storage(directory: Path, workers: int) -> StorageLock:
+def take_storage(directory: Path, workers: int, now: float) -> StorageLock:
     """Lock the storage, and bring what more workers than now had left to the first of these.
 
     Raises StorageLockedError, StorageError.
     """
     lock = StorageLock(directory)
     try:
-        for name in adopt_spools(directory, workers):
+        for name in _adopt(directory, workers, now):
             log.warning("the mail of a former worker (%s) has been taken over", name)
     except BaseException:
         lock.release()
@@ -96,16 +99,27 @@ def take_storage(directory: Path, workers: int) -> StorageLock:
     return lock
 
 
-def _open_stores(directory: Path, worker: Worker) -> _Stores:
+def _adopt(directory: Path, workers: int, now: float) -> list[str]:
+    try:
+        return adopt_spools(directory, workers)
+    except StorageDamagedError as error:
+        begin_anew(error.path, now)
+        return adopt_spools(directory, workers)
+
+
+# A database that is damaged, or known to be, is begun anew
+def _open_stores(directory: Path, worker: Worker, damaged: Path | None, now: float) -> _Stores:
     with contextlib.ExitStack() as undo:
-        lock = take_storage(directory, 1) if worker.lifeline is None else None
+        lock = take_storage(directory, 1, now) if worker.lifeline is None else None
         if lock:
             undo.callback(lock.release)
-        spool = Spool(directory / spool_name(worker.number))
+        if damaged:
+            begin_anew(damaged, now)
+        spool = open_sound(Spool, directory / spool_name(worker.number), now)
         undo.callback(spool.close)
-        policies = PolicyTable(directory / POLICIES)
+        policies = open_sound(PolicyTable, directory / POLICIES, now)
         undo.callback(policies.close)
-        stores = _Stores(lock, spool, policies, Ledger(directory / LEDGER))
+        stores = _Stores(lock, spool, policies, open_sound(Ledger, directory / LEDGER, now))
         undo.pop_all()
         return stores
 
@@ -113,12 +127,21 @@ def _open_stores(directory: Path, worker: Worker) -> _Stores:
 class Relay:
     """The whole relay but for its listeners, which the plug-in does not have."""
 
-    def __init__(self, settings: Settings, journal: Journal, worker: Worker = ALONE) -> None:
-        """Lock and open the storage. Raises StorageLockedError, StorageError."""
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        worker: Worker = ALONE,
+        damaged: Path | None = None,
+    ) -> None:
+        """Lock and open the storage. Raises StorageLockedError, StorageError.
+
+        `damaged` is a database to begin anew: an earlier relay of this process ended for it.
+        """
         self._settings = settings
         self._journal = journal
         self._clock: Clock = SystemClock()
-        self._stores = _open_stores(settings.storage_directory, worker)
+        self._stores = _open_stores(settings.storage_directory, worker, damaged, self._clock.now())
         resolver = build_resolver(settings, self._clock)
         self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         self._deliverer = Deliverer(
@@ -148,11 +171,35 @@ class Relay:
         await self._stores.spool.release_all()
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._scheduler.run()),
+            loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
             loop.create_task(self._copier.run()),
             loop.create_task(self._refresher.run()),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_tell_end)
         self._copier.wake()
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Wait until told to stop. Raises RelayError where the relay cannot go on.
+
+        That is without its queue or its storage; the log has what else a part of it dies of.
+        """
+        stopping = asyncio.ensure_future(stop.wait())
+        pending = {stopping, *self._tasks}
+        try:
+            while stopping in pending:
+                ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended - {stopping}:
+                    self._judge(task)
+        finally:
+            stopping.cancel()
+
+    def _judge(self, ended: "asyncio.Task[Any]") -> None:
+        error = ended.exception()
+        if isinstance(error, RelayError):
+            raise error
+        if ended is self._tasks[0]:
+            raise RelayError("the queue has failed: the log tells why")
 
     def reopen_logs(self) -> None:
         """Open the violation log anew (SIGHUP)."""
@@ -207,27 +254,55 @@ async def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT. `announce` is told each listener once mail is accepted.
 
-    Raises RelayError where the storage or an address cannot be had.
+    Where a database turns out to be damaged the relay begins anew in place, once for each. Raises
+    RelayError where the storage or an address cannot be had.
     """
-    relay = Relay(settings, journal, worker)
-    listeners = build_listeners(settings, relay.hooks, worker)
-    stop = asyncio.Event()
-    orphaned = asyncio.Event()
+    end = _End(worker)
+    damaged: list[Path | None] = [None]
+    while not end.stop.is_set():
+        try:
+            await _serve(Relay(settings, journal, worker, damaged[-1]), settings, announce, end)
+        except StorageDamagedError as error:
+            if error.path in damaged:
+                raise
+            damaged.append(error.path)
+
+
+class _End:
+    """How the process is told to end: by a signal, or by losing its supervisor."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.stop = asyncio.Event()
+        self.orphaned = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        if worker.lifeline is not None:
+            loop.add_reader(worker.lifeline, self._orphan, worker.lifeline)
+
+    def _orphan(self, lifeline: int) -> None:
+        asyncio.get_running_loop().remove_reader(lifeline)
+        log.error("the supervisor is gone, so this worker ends")
+        self.orphaned = True
+        self.stop.set()
+
+
+async def _serve(
+    relay: Relay, settings: Settings, announce: Callable[[str], None], end: _End
+) -> None:
+    listeners = build_listeners(settings, relay.hooks, end.worker)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, relay, listeners)
-    if worker.lifeline is not None:
-        loop.add_reader(worker.lifeline, _orphan, worker.lifeline, orphaned, stop)
     try:
         await relay.start()
         await listeners.start()
         for host, port in listeners.bound:
             announce(f"listening on {endpoint(host, port)}")
-        await stop.wait()
+        await relay.watch(end.stop)
     finally:
         # without a supervisor a new relay may begin at any moment: make room at once
-        timeout = 0.0 if orphaned.is_set() else settings.server.stop_timeout
+        timeout = 0.0 if end.orphaned else settings.server.stop_timeout
         begun = loop.time()
         await listeners.close(timeout)
         await relay.aclose(max(0.0, timeout - (loop.time() - begun)))
@@ -238,11 +313,10 @@ def endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _orphan(lifeline: int, orphaned: asyncio.Event, stop: asyncio.Event) -> None:
-    asyncio.get_running_loop().remove_reader(lifeline)
-    log.error("the supervisor is gone, so this worker ends")
-    orphaned.set()
-    stop.set()
+def _tell_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        known = isinstance(error, RelayError)
+        log.critical("a part of the relay has ended: %s", error, exc_info=None if known else error)
 
 
 # Whatever cannot be had anew, the old one stays

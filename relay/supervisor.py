@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from relay.app import Worker, endpoint, serve, take_storage
+from relay.clock import SystemClock
 from relay.config import Settings
 from relay.errors import RelayError
 from relay.inbound.server import reserve
@@ -46,7 +47,7 @@ def supervise(settings: Settings, journal: Journal, announce: Callable[[str], No
     """
     count = worker_count(settings)
     with contextlib.ExitStack() as end:
-        end.callback(take_storage(settings.storage_directory, count).release)
+        end.callback(take_storage(settings.storage_directory, count, SystemClock().now()).release)
         listen = _reserved(end, "listen", settings.server.listen)
         listen_tls = _reserved(end, "listen_tls", settings.server.listen_tls)
         server = replace(settings.server, listen=listen, listen_tls=listen_tls, workers=count)

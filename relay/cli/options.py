@@ -56,3 +56,17 @@ class Moment(click.ParamType[float]):
             self.fail(
                 f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-09-01T07:00:00Z)"
             )
+
+
+class DomainName(click.ParamType[str]):
+    """A mail domain or an address literal, as the queue and the ledger have it."""
+
+    name = "domain"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from relay.address import AddressError, parse_mailbox
+
+        try:
+            return parse_mailbox(f"x@{str(value).removesuffix('.')}").destination
+        except AddressError as error:
+            self.fail(str(error), param, ctx)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.options import DomainName, config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table, printable
 from relay.clock import SystemClock
 from relay.db.desk import Desk
@@ -13,7 +13,9 @@ from relay.timestamp import rfc3339
 
 _COLUMNS = ("id", "from", "to", "size", "tries", "next attempt", "state", "why", "last answer")
 
-_domain_option = click.option("--domain", help="Only mail for this recipient domain.")
+_domain_option = click.option(
+    "--domain", type=DomainName(), help="Only mail for this recipient domain."
+)
 
 
 @click.group("queue")
@@ -27,7 +29,7 @@ def command() -> None:
 @_domain_option
 def list_jobs(config_path: str | None, as_json: bool, domain: str | None) -> None:
     """List what is queued, the oldest first."""
-    records = _desk(config_path).jobs(_folded(domain))
+    records = _desk(config_path).jobs(domain)
     if as_json:
         for record in records:
             print_json(record.as_dict())
@@ -90,19 +92,14 @@ def _desk(config_path: str | None) -> Desk:
 
 def _chosen(desk: Desk, names: tuple[str, ...], domain: str | None) -> list[str]:
     if not names:
-        return [record.id for record in desk.jobs(_folded(domain))]
+        return [record.id for record in desk.jobs(domain)]
     found = [record for name in names for record in desk.find(name) or _nothing(name)]
-    wanted = _folded(domain)
-    return [record.id for record in found if wanted in (None, record.domain)]
+    return [record.id for record in found if domain in (None, record.domain)]
 
 
 def _nothing(name: str) -> list[QueueRecord]:
     click.echo(f"relay: there is no job and no message {name!r} in the queue", err=True)
     sys.exit(1)
-
-
-def _folded(domain: str | None) -> str | None:
-    return domain.lower().removesuffix(".") if domain else None
 
 
 def _row(record: QueueRecord) -> tuple[str, ...]:

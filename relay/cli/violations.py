@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from relay.cli.options import Moment, config_option, json_option, settings_from
+from relay.cli.options import DomainName, Moment, config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table
 from relay.db.ledger_reader import read_ledger
 from relay.reporting.store import Filter
@@ -35,7 +35,7 @@ _NOW = time.time()  # noqa: TID251 - a command is a moment
 @config_option
 @json_option
 @click.option("--since", type=Moment(_NOW), help="Only from then on: an age (24h) or a time.")
-@click.option("--domain", help="Only this policy domain.")
+@click.option("--domain", type=DomainName(), help="Only this policy domain.")
 @click.option("--mode", type=click.Choice(["enforce", "testing"]), help="Only policies so.")
 @click.option("--follow", is_flag=True, help="Go on printing as they come.")
 def command(
@@ -47,8 +47,10 @@ def command(
     follow: bool,
 ) -> None:
     """Show violations, oldest first: refused, delivered all the same, or only noted."""
-    path = settings_from(config_path).storage_directory / "ledger.db"
-    wanted = Filter(since, domain.lower() if domain else None, mode)
+    directory = settings_from(config_path).storage_directory
+    _tell_lost(directory)
+    path = directory / "ledger.db"
+    wanted = Filter(since, domain, mode)
     if follow:
         _follow(_growing(path, wanted), as_json=as_json)
         return
@@ -58,6 +60,15 @@ def command(
             print_json(record)
         return
     print_records(records)
+
+
+def _tell_lost(directory: Path) -> None:
+    from relay.db.desk import Desk
+
+    if lost := Desk(directory).findings_lost():
+        click.echo(
+            f"relay: {lost} violations are missing: ledger or log could not take them", err=True
+        )
 
 
 def print_records(records: list[Record]) -> None:

@@ -1,6 +1,7 @@
 """One thread that owns a connection and commits whatever waits in one transaction (one fsync)."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -8,7 +9,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from relay.errors import StorageError
+from relay.db.connection import storage_error
+from relay.errors import StorageClosedError, StorageError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -46,6 +50,7 @@ class Committer:
         self._db = db
         self._path = path
         self._inbox: SimpleQueue[_Order | None] = SimpleQueue()
+        self._batch: list[_Order] = []  # in hand
         self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"committer {path.name}")
         self._thread.daemon = True
@@ -55,7 +60,7 @@ class Committer:
         """The operation's result once it is committed, or StorageError: then nothing was done.
 
         The operation is on its way: who stops waiting does not stop it. It may run twice, the
-        first time in a transaction that is rolled back.
+        first time in a transaction that is rolled back. Raises StorageClosedError after the end.
         """
         order = _Order(operation)
         self._inbox.put(order)
@@ -69,29 +74,32 @@ class Committer:
         self._thread.join()
         self._db.close()
 
+    # However the thread ends, nobody waits for ever
     def _work(self) -> None:
         try:
-            while batch := self._take():
-                self._commit(batch)
+            while self._take():
+                self._commit(self._batch)
+        except BaseException:
+            log.critical("%s: the storage's thread has ended", self._path, exc_info=True)
         finally:
             self._ended = True
             self._refuse_rest()
 
-    # Empty: the end. What waits when the first order comes goes with it
-    def _take(self) -> list[_Order]:
+    # Nothing taken: the end. What waits when the first order comes goes with it
+    def _take(self) -> bool:
+        self._batch = []
         order = self._inbox.get()
-        batch = []
         while order is not None:
-            batch.append(order)
-            if len(batch) == _BATCH:
-                return batch
+            self._batch.append(order)
+            if len(self._batch) == _BATCH:
+                return True
             try:
                 order = self._inbox.get_nowait()
             except Empty:
-                return batch
-        if batch:
+                return True
+        if self._batch:
             self._inbox.put(None)
-        return batch
+        return bool(self._batch)
 
     # One operation that fails must not take the others with it: they are done again, one by one
     def _commit(self, batch: list[_Order]) -> None:
@@ -110,12 +118,19 @@ class Committer:
         except StorageError as error:
             self._roll_back()
             return error
-        except _TROUBLE as error:
+        except Exception as error:  # noqa: BLE001 - an operation may fail alone, the thread not
             self._roll_back()
-            failure = StorageError(f"{self._path}: {error}")
-            failure.__cause__ = error
-            return failure
+            return self._failure(error)
         return None
+
+    # A fault of our own in one operation is logged, and the thread goes on to serve the others
+    def _failure(self, error: Exception) -> StorageError:
+        failure = storage_error(self._path, error)
+        if not isinstance(error, _TROUBLE):
+            log.error("%s: an operation failed unforeseen", self._path, exc_info=error)
+            failure = StorageError(f"{self._path}: an internal error; the relay's log tells more")
+        failure.__cause__ = error
+        return failure
 
     def _roll_back(self) -> None:
         try:
@@ -125,11 +140,13 @@ class Committer:
             return  # SQLite has rolled back by itself
 
     def _refuse_rest(self) -> None:
-        error = StorageError(f"{self._path}: the storage is closed")
+        rest, self._batch = self._batch, []
         while not self._inbox.empty():
             if order := self._inbox.get_nowait():
-                order.error = error
-                _answer([order])
+                rest.append(order)
+        for order in rest:
+            order.error = StorageClosedError(f"{self._path}: the storage is closed")
+        _answer(rest)
 
 
 # Another process holds the database: the operations alone would each wait as long again

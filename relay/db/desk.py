@@ -2,13 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from relay.db import jobs
+from relay.db import jobs, outbox
 from relay.db.connection import open_database, storage_errors
 from relay.queue.job import Last, QueueRecord
 
@@ -34,22 +34,25 @@ class Desk:
 
     def jobs(self, domain: str | None = None) -> Iterator[QueueRecord]:
         """Every job, the oldest message first; with `domain` only those for it."""
-        for db in self._spools():
+        for spool in self._spools():
             key: tuple[object, ...] = ("", 0)
-            while rows := db.execute(_NEXT, (*key, domain)).fetchall():
+            while rows := spool.read(_NEXT, (*key, domain)):
                 yield from map(_record, rows)
                 key = rows[-1][:2]
 
     def find(self, name: str) -> list[QueueRecord]:
         """The jobs of a job id or a message id."""
+        if not name.isascii():
+            return []
         values = (name, *jobs.job_key(name))
-        return [_record(row) for db in self._spools() for row in db.execute(_NAMED, values)]
+        rows = [row for spool in self._spools() for row in spool.read(_NAMED, values)]
+        return list(map(_record, rows))
 
     def header(self, message_id: str) -> str:
         """The header of a message, the first 64 KiB of it."""
-        for db in self._spools():
-            if row := db.execute(_HEADER, (message_id,)).fetchone():
-                return bytes(row[0]).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+        for spool in self._spools():
+            for (start,) in spool.read(_HEADER, (message_id,)):
+                return bytes(start).partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         return ""
 
     def retry(self, job_ids: Sequence[str], now: float) -> int:
@@ -60,24 +63,36 @@ class Desk:
         """End jobs without a notice, active ones when their attempt ends; how many."""
         return self._change(lambda db: sum(_drop(db, job_id) for job_id in job_ids))
 
+    def findings_lost(self) -> int:
+        """How many violations had no room in the spools, ever."""
+        return sum(spool.read(outbox.LOST, ())[0][0] for spool in self._spools())
+
     def _change(self, change: Callable[[sqlite3.Connection], int]) -> int:
-        total = 0
-        for db in self._spools():
-            db.execute("BEGIN IMMEDIATE")
-            total += change(db)
-            db.execute("COMMIT")
-        return total
+        return sum(spool.change(change) for spool in self._spools())
 
-    def _spools(self) -> Iterator[sqlite3.Connection]:
+    def _spools(self) -> Iterator["_Spool"]:
         for path in sorted(self._directory.glob("spool-*.db")):
-            with _opened(path) as db:
-                yield db
+            with closing(open_database(path, "spool", durable=True)) as db:
+                yield _Spool(path, db)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(path, "spool", durable=True)) as db, storage_errors(path):
-        yield db
+class _Spool:
+    """One open database of the queue; every trouble with it is a StorageError."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self._path = path
+        self._db = db
+
+    def read(self, query: str, values: Sequence[object]) -> list[Any]:
+        with storage_errors(self._path):
+            return self._db.execute(query, values).fetchall()
+
+    def change(self, change: Callable[[sqlite3.Connection], int]) -> int:
+        with storage_errors(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            count = change(self._db)
+            self._db.execute("COMMIT")
+        return count
 
 
 def _retry(db: sqlite3.Connection, job_id: str, now: float) -> int:
@@ -105,11 +120,19 @@ def _record(row: Sequence[Any]) -> QueueRecord:
         created=created,
         sender=sender or "",
         domain=domain,
-        recipients=tuple(orjson.loads(recipients)),
+        recipients=jobs.parse_recipients(recipients) or (),
         size=size,
         attempts=attempts,
         next_attempt=None if state == "held" else next_attempt,
         state=state,
         reason=reason,
-        last=Last(**orjson.loads(last)) if last else None,
+        last=_last(last) if last else None,
     )
+
+
+# A damaged row is shown as far as it goes: the operator must be able to see and to drop it
+def _last(text: str) -> Last | None:
+    try:
+        return Last(**orjson.loads(text))
+    except (ValueError, TypeError):
+        return None

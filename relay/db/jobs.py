@@ -1,5 +1,7 @@
 """Statements on a spool's jobs and messages; each takes the connection of an open transaction."""
 
+import logging
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +11,11 @@ import orjson
 from relay.db.dsn_column import dsn_column, dsn_fields
 from relay.envelope import Envelope, Message
 from relay.errors import StorageError
-from relay.queue.job import Claim, Job, Remainder, split
+from relay.queue.job import Claim, Job, Last, Remainder, split
 
+log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
                    created, size, state, next_attempt, dsn)
@@ -42,12 +47,28 @@ def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
 def claim(
     now: float, limit: int, passing_over: Sequence[str], db: sqlite3.Connection
 ) -> list[Claim]:
-    """Make due jobs active, the longest due first."""
+    """Make due jobs active, the longest due first; one that cannot be read is held."""
     domains = orjson.dumps(passing_over).decode()
-    jobs = [_job(row) for row in db.execute(_DUE, (now, domains, limit)).fetchall()]
+    jobs = []
+    for row in db.execute(_DUE, (now, domains, limit)).fetchall():
+        if job := _job(row):
+            jobs.append(job)
+        else:
+            _hold_damaged(row[:2], now, db)
     activate = "UPDATE job SET state = 'active' WHERE message_id = ? AND number = ?"
     db.executemany(activate, [job_key(job.id) for job in jobs])
     return [Claim(job) for job in jobs]
+
+
+# It would keep all that is due behind it from being claimed
+def _hold_damaged(key: Sequence[Any], now: float, db: sqlite3.Connection) -> None:
+    log.error("job %s.%s is damaged in the spool: it is held, see relay queue show", *key)
+    last = orjson.dumps(Last(now, None, "the job is damaged in the spool")).decode()
+    hold = (
+        "UPDATE job SET state = 'held', reason = 'damaged', last = ?"
+        " WHERE message_id = ? AND number = ?"
+    )
+    db.execute(hold, (last, *key))
 
 
 def content(message_id: str, db: sqlite3.Connection) -> bytes:
@@ -100,7 +121,20 @@ def release_all(db: sqlite3.Connection) -> None:
 def job_key(job_id: str) -> tuple[str, int]:
     """The primary key of a job; one that no job has for a text that is no job id."""
     message_id, _, number = job_id.rpartition(".")
-    return message_id, int(number) if number.isascii() and number.isdigit() else -1
+    if not job_id.isascii():
+        return "", -1
+    return message_id, int(number) if _NUMBER.fullmatch(number) else -1
+
+
+def parse_recipients(text: object) -> tuple[str, ...] | None:
+    """The recipients of a job's row; None where it is damaged."""
+    try:
+        found = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        return None
+    return tuple(found) or None
 
 
 def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
@@ -121,10 +155,17 @@ def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
     )
 
 
-def _job(row: tuple[Any, ...]) -> Job:
+# None: the row is damaged
+def _job(row: tuple[Any, ...]) -> Job | None:
     message_id, number, domain, sender, recipients, utf8, eight_bit, tls, *rest = row
     created, attempts, warned, dsn = rest
-    to = tuple(orjson.loads(recipients))
-    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls), **dsn_fields(dsn))
+    to = parse_recipients(recipients)
+    if to is None:
+        return None
+    try:
+        asked = dsn_fields(dsn)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls), **asked)
     job_id = f"{message_id}.{number}"
     return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned))

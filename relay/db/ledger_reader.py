@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 
 from relay.db.connection import open_database, storage_errors
+from relay.errors import StorageError
 from relay.reporting.store import Filter
 from relay.reporting.violations import Record
 
@@ -24,8 +25,16 @@ def read_ledger(path: Path, wanted: Filter) -> Iterator[tuple[int, Record]]:
     with closing(open_database(path, "ledger", durable=False)) as db, storage_errors(path):
         after = max(wanted.after, _before(wanted.since, db))
         while rows := db.execute(_NEXT, (after, *values)).fetchall():
-            yield from ((number, orjson.loads(record)) for number, record in rows)
+            yield from ((number, _record(record, number, path)) for number, record in rows)
             after = rows[-1][0]
+
+
+def _record(text: str, number: int, path: Path) -> Record:
+    try:
+        record: Record = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise StorageError(f"{path}: record {number} is damaged") from None
+    return record
 
 
 # Times are nearly in the order of the numbers: the first number leaves the older records aside

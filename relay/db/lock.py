@@ -1,10 +1,13 @@
 """The storage lock: one relay at a time on a storage directory. A kernel lock, gone with us."""
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 
 from relay.errors import StorageError, StorageLockedError
+
+log = logging.getLogger(__name__)
 
 
 class StorageLock:
@@ -24,7 +27,17 @@ class StorageLock:
             raise StorageLockedError(
                 f"storage.url: another relay is running on {directory}; only one may"
             ) from None
+        _warn_of_others(directory)
 
     def release(self) -> None:
         """Let another relay have the storage."""
         os.close(self._descriptor)
+
+
+# The databases are private whatever the directory is; their names, and removing them, are not
+def _warn_of_others(directory: Path) -> None:
+    mode = directory.stat().st_mode & 0o777
+    if mode & 0o077:
+        log.warning(
+            "storage.url: other users may enter %s (mode %03o); make it 700", directory, mode
+        )

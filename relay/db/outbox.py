@@ -10,7 +10,8 @@ from relay.evidence import Action, Failure, Finding, PolicySnapshot
 
 _LIMIT = 100_000  # findings kept while ledger or log cannot take them
 _EXTENT = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox"
-_LOST = "UPDATE spool SET findings_lost = findings_lost + ?"
+LOST = "SELECT findings_lost FROM spool"
+_COUNT_LOST = "UPDATE spool SET findings_lost = findings_lost + ?"
 
 
 def add(findings: Sequence[Finding], db: sqlite3.Connection) -> None:
@@ -22,7 +23,7 @@ def add(findings: Sequence[Finding], db: sqlite3.Connection) -> None:
     rows = [(text,) for text in map(_text, findings) if text][: max(0, _LIMIT - held)]
     db.executemany("INSERT INTO outbox (finding) VALUES (?)", rows)
     if len(rows) < len(findings):
-        db.execute(_LOST, (len(findings) - len(rows),))
+        db.execute(_COUNT_LOST, (len(findings) - len(rows),))
 
 
 def pending(limit: int, db: sqlite3.Connection) -> list[tuple[int, Finding]]:
@@ -38,7 +39,7 @@ def remove(numbers: Sequence[int], db: sqlite3.Connection) -> None:
 
 def lost(db: sqlite3.Connection) -> int:
     """How many findings had no room, ever."""
-    return int(db.execute("SELECT findings_lost FROM spool").fetchone()[0])
+    return int(db.execute(LOST).fetchone()[0])
 
 
 def _text(finding: Finding) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.address import Domain
 from relay.db.committer import Committer
-from relay.db.connection import open_database, storage_errors
+from relay.db.connection import check_soundness, open_database, storage_errors
 from relay.db.policy_row import (
     KEPT_ROWS,
     VERSION_ROWS,
@@ -60,9 +60,11 @@ class PolicyTable:
         """Open or create the database. Raises StorageError."""
         self._path = path
         self._reader = open_database(path, "policies", durable=False)
+        check_soundness(self._reader, path)
         self._committer = Committer(open_database(path, "policies", durable=False), path)
         self._memory: OrderedDict[Domain, CachedPolicy | None] = OrderedDict()
-        self._version = self._data_version()
+        with storage_errors(path):
+            self._version = self._data_version()
 
     def close(self) -> None:
         """Finish what waits and close."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.db import jobs, outbox
 from relay.db.committer import Committer
-from relay.db.connection import open_database
+from relay.db.connection import open_database, storage_errors
 from relay.envelope import Message
 from relay.evidence import Finding
 from relay.queue.job import Claim, Settlement
@@ -20,7 +20,7 @@ class Spool:
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises StorageError."""
         db = open_database(path, "spool", durable=True)
-        self._uuid = str(db.execute("SELECT uuid FROM spool").fetchone()[0])
+        self._uuid = _uuid(db, path)
         self._committer = Committer(db, path)
 
     def close(self) -> None:
@@ -68,6 +68,16 @@ class Spool:
     async def findings_lost(self) -> int:
         """See Outbox."""
         return await self._committer.run(outbox.lost)
+
+
+def _uuid(db: sqlite3.Connection, path: Path) -> str:
+    try:
+        with storage_errors(path):
+            (uuid,) = db.execute("SELECT uuid FROM spool").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return str(uuid)
 
 
 def _settle(settlement: Settlement, claimed: bool, db: sqlite3.Connection) -> list[Claim]:

@@ -3,16 +3,19 @@
 import asyncio
 import logging
 from asyncio import Future, Task
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 
 from relay.address import parse_mailbox
 from relay.clock import Clock
 from relay.envelope import Envelope, Message
-from relay.errors import StorageError
+from relay.errors import StorageClosedError, StorageError
 from relay.outcome import DeliveryResult
 from relay.queue.job import Claim, Settlement
+from relay.queue.patience import Spacing, pause
 from relay.queue.settle import Rules, settle, settle_later
 from relay.queue.share import Share
 from relay.queue.store import QueueStore
@@ -23,7 +26,6 @@ Deliver = Callable[[str, Envelope, bytes], Awaitable[DeliveryResult]]
 OnSettled = Callable[[Settlement, DeliveryResult], None]
 
 _POLL = 0.5  # seconds; how soon an operator's command takes effect
-_STORE_PATIENCE = 1.0  # seconds between tries to keep a settlement
 _CLAIMS = 250  # taken on at a time
 _FEW = 20  # claims waiting for a place: time to look for more
 _BODY_LIMIT = 65_536  # octets of a body that may wait in memory; larger ones are read back
@@ -69,40 +71,40 @@ class Scheduler:
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
         self._tasks: set[Task[None]] = set()
         self._wake = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
+        self._broken: StorageClosedError | None = None  # nothing goes on in this storage
+        self._told: defaultdict[str, Spacing] = defaultdict(Spacing)
 
     async def accept(self, message: Message) -> None:
         """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept.
 
         Cancelling leaves open which of the two it is, as a lost connection does.
         """
-        if self._closing:
+        if self._closing.is_set():
             raise StorageError("the relay is stopping")
         kept = self._store.put(message, claimed=self._admit(message))
         kept.add_done_callback(self._accepted)
         await asyncio.shield(kept)
 
     async def run(self) -> None:
-        """Start what is due, until cancelled or closed."""
-        while not self._closing:
+        """Start what is due, until cancelled or closed. Raises StorageClosedError."""
+        while not self._closing.is_set():
             self._wake.clear()
             try:
                 await self._forget_dropped()
                 await self._claim_due()
             except StorageError as error:
-                log.warning("the queue cannot be read, trying again: %s", error)
-            try:
-                async with asyncio.timeout(_POLL):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+                self._note(error, "the queue cannot be read")
+            if self._broken:
+                raise self._broken
+            await _wait_for(self._wake, _POLL)
 
     async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Start nothing more; let attempts end for `timeout` seconds, then cut them.
 
         What was cut waits in the store, due at the next start.
         """
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._waiting.clear()
         if self._tasks:
@@ -141,11 +143,29 @@ class Scheduler:
 
     # Not in accept(): the client may have gone while its message was committed
     def _accepted(self, kept: "Future[list[Claim]]") -> None:
-        if not kept.cancelled() and kept.exception() is None:
-            self._take_on(kept.result())
+        if kept.cancelled():
+            return
+        if error := kept.exception():
+            if isinstance(error, StorageClosedError):
+                self._break(error)
+            return
+        self._take_on(kept.result())
+
+    # A full disk stops a thousand jobs at once: one warning a minute tells of them
+    def _note(self, error: StorageError, what: str) -> None:
+        if isinstance(error, StorageClosedError):
+            self._break(error)
+        now = asyncio.get_running_loop().time()
+        if (others := self._told[what].lets_through(now)) is not None:
+            more = f" (and {others} times since the last warning)" if others else ""
+            log.warning("%s, trying again: %s%s", what, error, more)
+
+    def _break(self, error: StorageClosedError) -> None:
+        self._broken = error
+        self._wake.set()
 
     def _take_on(self, claims: Sequence[Claim]) -> None:
-        if self._closing:
+        if self._closing.is_set():
             return  # they are released with all others
         for claim in claims:
             domain = claim.job.domain
@@ -164,7 +184,7 @@ class Scheduler:
     def _next(self, domain: str) -> None:
         self._slots.give_back(domain)
         for other in list(self._waiting):
-            if not self._slots.free or self._closing:
+            if not self._slots.free or self._closing.is_set():
                 break
             self._start_waiting(other)
         if self._behind and sum(map(len, self._waiting.values())) < _FEW:
@@ -207,7 +227,7 @@ class Scheduler:
             result = await self._deliver(job.domain, job.envelope, body)
             return settle(job, result, body, self._clock.now(), self._rules), result
         except StorageError as error:
-            log.warning("job %s cannot be attempted: %s", job.id, error)
+            self._note(error, "a job cannot be attempted")
             why = str(error)
         except Exception:
             log.exception("the attempt for job %s failed in an unforeseen way", job.id)
@@ -216,17 +236,23 @@ class Scheduler:
 
     # Never given up while the relay runs: what was delivered must not be delivered again
     async def _keep(self, settlement: Settlement, result: DeliveryResult) -> None:
-        while True:
+        for tries in count(1):
             claimed = all(map(self._admit, settlement.notices))
             try:
                 self._take_on(await self._store.settle(settlement, claimed=claimed))
                 break
             except StorageError as error:
-                log.warning("job %s is not settled yet: %s", settlement.job.id, error)
-            if self._closing:
+                self._note(error, "what became of a job cannot be kept")
+            if self._closing.is_set():
                 return
-            await asyncio.sleep(_STORE_PATIENCE)
+            await _wait_for(self._closing, pause(tries))
         self._on_settled(settlement, result)
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _lightened(claim: Claim) -> Claim:

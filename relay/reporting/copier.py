@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from relay.errors import StorageError
+from relay.errors import StorageClosedError, StorageError
 from relay.evidence import Finding
 from relay.reporting.log_file import LogFile
 from relay.reporting.store import Entry, LedgerStore, Outbox
@@ -28,6 +28,7 @@ class Copier:
         self._ledger = ledger
         self._log_file = log_file
         self._logged: set[str] = set()
+        self._lost: int | None = None  # as last told; None: not yet looked at
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -39,11 +40,14 @@ class Copier:
         self._log_file.reopen()
 
     async def run(self) -> None:
-        """Copy until cancelled."""
+        """Copy until cancelled. Raises StorageClosedError."""
         while True:
             try:
+                await self._tell_lost()
                 while await self.copy():
                     pass
+            except StorageClosedError:
+                raise
             except (StorageError, OSError) as error:
                 log.warning("violations cannot be recorded now, they are kept: %s", error)
                 await asyncio.sleep(_PATIENCE)
@@ -62,6 +66,12 @@ class Copier:
             await self._outbox.remove_findings([finding_id for finding_id, _ in pending])
             self._logged.clear()
         return len(pending)
+
+    async def _tell_lost(self) -> None:
+        lost = await self._outbox.findings_lost()
+        if self._lost is not None and lost > self._lost:
+            log.warning("%d violations had no room and are lost", lost - self._lost)
+        self._lost = lost
 
     def _write(self, entries: list[Entry]) -> None:
         for entry in entries:

@@ -23,6 +23,10 @@ class Outbox(Protocol):
         """They have arrived."""
         ...
 
+    async def findings_lost(self) -> int:
+        """How many findings had no room, ever."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

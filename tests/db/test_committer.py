@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay.db.committer import Committer
-from relay.errors import StorageError
+from relay.errors import (
+    StorageClosedError,
+    StorageDamagedError,
+    StorageError,
+    StorageFullError,
+)
 
 Insert = Callable[[sqlite3.Connection], int]
 
@@ -45,6 +50,13 @@ async def test_what_is_answered_is_committed(committer: Committer, path: Path) -
     assert rows(path) == [1]
 
 
+def fail(error: BaseException) -> Insert:
+    def operation(db: sqlite3.Connection) -> int:
+        raise error
+
+    return operation
+
+
 async def test_what_waits_goes_into_one_transaction(committer: Committer) -> None:
     said: list[str] = []
     await committer.run(lambda db: db.set_trace_callback(said.append))
@@ -73,6 +85,9 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
         pytest.param(insert({}), id="a type of no column"),
         pytest.param(lambda db: db.execute("SELEKT"), id="no SQL"),
         pytest.param(lambda db: int("x"), id="an error of another kind"),
+        pytest.param(fail(KeyError("x")), id="a bug"),
+        pytest.param(fail(MemoryError()), id="no memory"),
+        pytest.param(fail(DeprecationWarning("old")), id="a warning turned error"),
     ],
 )
 async def test_one_operation_s_trouble_is_its_own(
@@ -104,6 +119,49 @@ async def test_another_process_in_the_way_is_transient(committer: Committer, pat
     other.close()
     assert [str(answer) for answer in answers] == [f"{path}: database is locked"] * 3
     assert await committer.run(insert(9)) == 1
+
+
+async def test_a_bug_is_logged_with_its_traceback_and_told_in_plain_words(
+    committer: Committer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(StorageError, match="an internal error; the relay's log tells more"):
+        await committer.run(fail(KeyError("x")))
+    assert "Traceback" in caplog.text
+    assert "KeyError: 'x'" in caplog.text
+
+
+async def test_when_the_thread_ends_nobody_waits_for_ever(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    committer = Committer(db, path)
+    work = [committer.run(one) for one in (fail(SystemExit()), insert(1), insert(2))]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StorageClosedError] * 3
+    with pytest.raises(StorageClosedError):
+        await committer.run(insert(3))
+    assert "the storage's thread has ended" in caplog.text
+    committer.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, StorageFullError),
+        (sqlite3.SQLITE_IOERR_WRITE, StorageFullError),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StorageDamagedError),
+        (sqlite3.SQLITE_NOTADB, StorageDamagedError),
+        (sqlite3.SQLITE_READONLY, StorageError),
+    ],
+)
+async def test_trouble_says_what_it_means(
+    committer: Committer, code: int, kind: type[StorageError]
+) -> None:
+    error = sqlite3.OperationalError("trouble")
+    error.sqlite_errorcode = code
+    with pytest.raises(StorageError, match="trouble") as caught:
+        await committer.run(fail(error))
+    assert type(caught.value) is kind
 
 
 async def test_who_stops_waiting_does_not_stop_the_work(committer: Committer, path: Path) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -67,6 +68,43 @@ def test_srv_17_a_durable_commit_is_on_disk(
 def test_the_directory_is_the_relay_s_alone(tmp_path: Path) -> None:
     open_database(tmp_path / "new" / "x.db", "spool", durable=True).close()
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in directory.iterdir()}
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_mail_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    db = open_database(tmp_path / "x.db", "spool", durable=True)
+    assert modes(tmp_path) == {"x.db": 0o600, "x.db-wal": 0o600, "x.db-shm": 0o600}
+    db.close()
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_a_database_of_an_older_version_is_made_private(tmp_path: Path) -> None:
+    before = sqlite3.connect(tmp_path / "x.db")
+    before.execute("PRAGMA journal_mode = WAL")
+    before.execute("CREATE TABLE t (x)")
+    assert modes(tmp_path)["x.db-wal"] != 0o600
+    open_database(tmp_path / "x.db", "spool", durable=True).close()
+    assert modes(tmp_path) == {"x.db": 0o600, "x.db-wal": 0o600, "x.db-shm": 0o600}
+    before.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_database_made_by_root_is_the_directory_owner_s(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12345)
+    open_database(tmp_path / "x.db", "spool", durable=True).close()
+    made = (tmp_path / "x.db").stat()
+    assert (made.st_uid, made.st_gid) == (12345, 12345)
 
 
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ async def test_a_listing_left_in_a_pager_lets_the_relay_tidy_its_journal(
         ("Q1.", []),
         ("Q1.²", []),
         ("Q1.1 OR 1=1", []),
+        ("Q1.99999999999999999999", []),
+        ("Q1.01", []),
+        ("Q1\udcff", []),
         ("", []),
     ],
 )

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from relay.db.desk import Desk
-from relay.db.lock import StorageLock
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
-from relay.errors import StorageError, StorageLockedError
+from relay.errors import StorageError
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.queue.job import Last, Remainder, Settlement
 
@@ -140,6 +139,34 @@ async def test_an_operator_retries_what_waits(spool: Spool, tmp_path: Path) -> N
     assert [claim.job.id for claim in await spool.claim(50.0, 10)] == ["W1.1"]
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("recipients", one) for one in ("not json", "[]", "[1]", '{"a": 1}', '"text"', "null")),
+        *(("dsn", one) for one in ("not json", "[]", "{}", '{"recipients": []}')),
+    ],
+)
+async def test_a_damaged_job_is_held_and_does_not_keep_those_behind_it(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, value: str
+) -> None:
+    for name in ("Q1", "Q2"):
+        await spool.put(message(name, "a@d.test"), claimed=False)
+    await spool._committer.run(
+        lambda db: (
+            db.execute(
+                f"UPDATE job SET {column} = ? WHERE message_id = 'Q1'",  # noqa: S608
+                (value,),
+            ).rowcount
+        )
+    )
+    assert [claim.job.id for claim in await spool.claim(200.0, 10)] == ["Q2.1"]
+    assert await spool.claim(200.0, 10) == []
+    held, _ = Desk(tmp_path).jobs()
+    assert (held.id, held.state, held.reason) == ("Q1.1", "held", "damaged")
+    assert "job Q1.1 is damaged" in caplog.text
+    assert Desk(tmp_path).drop(["Q1.1"]) == 1
+
+
 async def test_many_at_once_are_each_kept_once(spool: Spool, tmp_path: Path) -> None:
     names = [f"Q{number:03}" for number in range(300)]
     await asyncio.gather(*(spool.put(message(one, "a@d.test"), claimed=False) for one in names))
@@ -245,11 +272,3 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StorageError, match="newer version"):
         Spool(path)
-
-
-def test_one_relay_on_one_storage_directory(tmp_path: Path) -> None:
-    lock = StorageLock(tmp_path)
-    with pytest.raises(StorageLockedError, match="another relay"):
-        StorageLock(tmp_path)
-    lock.release()
-    StorageLock(tmp_path).release()
