@@ -2,13 +2,26 @@
 
 
 class MtaStsError(ValueError):
-    """Discovery, fetch or syntax failed; `code` is documented in docs/results.md."""
+    """Discovery, fetch or syntax failed; `code` is documented in docs/results.md.
 
-    def __init__(self, code: str, message: str) -> None:
+    `next_try`, in seconds since 1970, is when a look-up that failed for `record_id` is tried again;
+    None where nothing is known of that.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        record_id: str | None = None,
+        next_try: float | None = None,
+    ) -> None:
         """Keep the code and one sentence."""
         super().__init__(message)
         self.code = code
         self.message = message
+        self.record_id = record_id
+        self.next_try = next_try
 
     def as_dict(self) -> dict[str, str]:
         """The error as result objects show it."""

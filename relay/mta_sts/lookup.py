@@ -19,7 +19,7 @@ from relay.mta_sts.freshness import (
     is_live,
     result_of,
 )
-from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, parse_policy
+from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult, parse_policy
 from relay.resolver import adopt
 
 _DNS_TIMEOUT = 5.0
@@ -69,16 +69,25 @@ def _failed(
     failure = fail(error, record_id, now)
     step = Step.KEEP if is_live(cached, now) else Step.FAILED
     kept = replace(cached or CachedPolicy(Domain("")), failure=failure)
-    return result_of(kept, Decision(step, error), record_id)
+    return result_of(kept, Decision(step, failure.error), record_id)
 
 
 def _cached(domain: Domain, known: Policy | None) -> CachedPolicy | None:
     if known is None or known.expires is None:
         return None
-    ends = known.expires.timestamp()
+    failure, ends = _failure(known), known.expires.timestamp()
     if known.version:
         plain = replace(known, error=None)
-        return CachedPolicy(domain, known.id, plain, "", ends - known.max_age)
+        return CachedPolicy(domain, known.id, plain, "", ends - known.max_age, failure)
+    return CachedPolicy(domain, failure=failure) if failure else None
+
+
+def _failure(known: Policy) -> FetchFailure | None:
     if known.error is None:
         return None
-    return CachedPolicy(domain, failure=fail(known.error, known.id, ends - BACK_OFF))
+    if known.error.next_try is not None:
+        return fail(known.error, known.error.record_id, known.error.next_try - BACK_OFF)
+    if known.version or known.expires is None:
+        return None
+    # rebuilt by the program from what as_dict() gives: the id and the time are the policy's
+    return fail(known.error, known.id, known.expires.timestamp() - BACK_OFF)

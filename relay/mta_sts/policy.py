@@ -76,7 +76,9 @@ class FetchFailure:
     @property
     def error(self) -> MtaStsError:
         """The error it was."""
-        return MtaStsError(self.code, self.message)
+        return MtaStsError(
+            self.code, self.message, record_id=self.record_id, next_try=self.next_try
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """get_policy for programs that keep policies themselves, over real DNS and HTTPS."""
 
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,21 +13,9 @@ from relay.clock import SystemClock
 from relay.lab.world import World
 from relay.mta_sts import get_policy
 from relay.resolver import DnsResolver
+from tests.mta_sts.finding import LabTransport
 
 GOOD = "version: STSv1\nmode: enforce\nmx: MX.d.test\nmax_age: 864000\n"
-
-
-class LabTransport(httpx.AsyncHTTPTransport):
-    """Reaches every host at the lab's address and port, under its own name."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(verify=ssl.create_default_context(cafile=world.ca_file))
-        self._port = world.https_port
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {**request.extensions, "sni_hostname": request.url.host}
-        request.url = request.url.copy_with(host="127.0.0.1", port=self._port)
-        return await super().handle_async_request(request)
 
 
 @pytest.fixture
