@@ -20,6 +20,7 @@ from relay.db.ledger import Ledger
 from relay.db.lock import StorageLock
 from relay.db.policies import PolicyTable
 from relay.db.spool import Spool
+from relay.delivery.caller import Sources
 from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.own import OwnAddresses
 from relay.delivery.tls import Floors
@@ -382,6 +383,7 @@ def _delivery_settings(settings: Settings) -> DeliverySettings:
         allow_internal=settings.delivery.allow_internal,
         idle_timeout=settings.delivery.idle_timeout,
         ca_file=settings.ca_file,
+        sources=Sources(settings.delivery.source_ipv4, settings.delivery.source_ipv6),
         floors=Floors(settings.tls.testing, settings.tls.no_policy),
     )
 

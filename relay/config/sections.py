@@ -137,11 +137,13 @@ class MtaSts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How MX hosts are talked to; times in seconds."""
+    """How MX hosts are talked to; times in seconds. Sources None: the system chooses."""
 
     port: int = _setting(values.port, 25)
     allow_internal: tuple[Network, ...] = _list(values.network, [])
     idle_timeout: float = _setting(values.duration_or_zero, "10s")
+    source_ipv4: str | None = _setting(values.address(4))
+    source_ipv6: str | None = _setting(values.address(6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,22 @@ def network(value: object) -> Network:
         raise ValueError(f'must be a network such as "192.0.2.0/24" or "::1/128"{why}') from None
 
 
+def address(version: int) -> Callable[[object], str]:
+    """An IP address of one version, as text."""
+
+    def parse(value: object) -> str:
+        try:
+            found = ip_address(_text(value))
+        except ValueError:
+            found = None
+        if found is None or found.version != version:
+            shown = "192.0.2.1" if version == 4 else "2001:db8::1"
+            raise ValueError(f'must be an IPv{version} address such as "{shown}"')
+        return str(found)
+
+    return parse
+
+
 # RFC 5321 §4.1.1.1: the primary host name, so one with a dot
 def host_name(value: object) -> str:
     """A full host name."""

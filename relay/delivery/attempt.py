@@ -98,16 +98,19 @@ class Attempt:
         for address in host.addresses:
             if self._now - self._begun > _TIME_LIMIT:
                 break
-            report = yield from self._descend(host, address)
+            hurried = address != host.addresses[-1]
+            report = yield from self._descend(host, address, hurried=hurried)
             if not isinstance(report, Unreachable):
                 return
             unreached = blame.unreachable(host.name, address, report.why)
         self._charge(unreached)
 
-    def _descend(self, host: Host, address: str) -> Generator[Hop, HopReport, HopReport]:
+    def _descend(
+        self, host: Host, address: str, *, hurried: bool
+    ) -> Generator[Hop, HopReport, HopReport]:
         rungs = self._terms.ladder
         while True:
-            hop = Hop(host.name, address, rungs[0], rungs[-1], tuple(self._pending))
+            hop = Hop(host.name, address, rungs[0], rungs[-1], tuple(self._pending), hurried)
             report = yield hop
             self._note_mismatch(host, report)
             match report:

@@ -13,18 +13,28 @@ from relay.clock import Clock
 from relay.delivery.attempt import Attempt, Terms
 from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.blame import Blame, outcome_of
+from relay.delivery.caller import Caller, Sources, Timeouts
 from relay.delivery.contexts import TlsContexts
-from relay.delivery.hop import Declined, Exchange, Hop, HopReport, Unprotected
-from relay.delivery.memory import FlawMemory, Recent
+from relay.delivery.hop import (
+    Declined,
+    Exchange,
+    Hop,
+    HopReport,
+    Host,
+    Unprotected,
+    Unreachable,
+)
+from relay.delivery.memory import AddressMemory, FlawMemory, Recent
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.own import OwnAddresses
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Route, Router
-from relay.delivery.session import Caller, Content, Session, Timeouts, content_of
+from relay.delivery.session import Content, Session, content_of
 from relay.delivery.tls import Floors, ladder_for
 from relay.envelope import Envelope
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
+from relay.mta_sts.policy import Policy
 from relay.outcome import DeliveryResult
 from relay.reply import Reply, Severity
 from relay.resolver import Resolver
@@ -46,6 +56,7 @@ class DeliverySettings:
     idle_timeout: float = 10.0
     connections_per_host: int = 20
     ca_file: Path | None = None
+    sources: Sources = field(default_factory=Sources)
     floors: Floors = field(default_factory=Floors)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -69,11 +80,18 @@ class Deliverer:
         self._find_policy = find_policy
         self._clock = clock
         contexts = TlsContexts(settings.ca_file)
-        self._caller = Caller(settings.hostname, settings.port, contexts, settings.timeouts)
+        self._caller = Caller(
+            settings.hostname,
+            settings.port,
+            contexts,
+            settings.timeouts,
+            sources=settings.sources,
+        )
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.connections_per_host)
         self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
         # refused again and again, an account is locked
         self._refusals = Recent[SessionKey, Declined]()
+        self._silent = AddressMemory()
         self._router = Router(
             resolver,
             own=settings.own,
@@ -126,9 +144,14 @@ class Deliverer:
         ladder = ladder_for(mode, next_hop.floors or self._settings.floors)
         floor = f"{next_hop.route}.tls" if next_hop.floors else None
         terms = Terms(next_hop.destination, mode, snapshot, ladder, floor)
-        # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
-        hosts = [replace(one, listed=validate_mx(one.name, policy).valid) for one in route.hosts]
-        return Attempt(terms, hosts, envelope.recipients, self._clock.now())
+        now = self._clock.now()
+        hosts = [self._judged(host, policy, now) for host in route.hosts]
+        return Attempt(terms, hosts, envelope.recipients, now)
+
+    # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
+    def _judged(self, host: Host, policy: Policy | None, now: float) -> Host:
+        addresses = self._silent.ordered(host.addresses, now)
+        return replace(host, addresses=addresses, listed=validate_mx(host.name, policy).valid)
 
     async def _act(
         self, attempt: Attempt, next_hop: NextHop, mode: str, envelope: Envelope, body: bytes
@@ -152,11 +175,13 @@ class Deliverer:
             return refusal
         async with self._pool.session(key, hop.least) as session:
             kept = session.is_ready
-            report = await session.deliver(envelope, hop.recipients, content)
+            report = await session.deliver(envelope, hop.recipients, content, hurried=hop.hurried)
         if kept and _is_silent(report):
             # the kept connection had died unnoticed: a fresh one decides
             async with self._pool.session(key, hop.least, fresh=True) as session:
                 report = await session.deliver(envelope, hop.recipients, content)
+        if isinstance(report, Unreachable):
+            self._silent.keep(hop.address, self._clock.now())
         if isinstance(report, Unprotected):
             memory.keep(hop, report.flaw, self._clock.now())
         if isinstance(report, Declined) and report.login:

@@ -29,6 +29,7 @@ class Hop:
     """The next thing to do: offer the mail for these recipients to this address at this level.
 
     `least` is the lowest level that would do for this host; equal to `level` on the last rung.
+    `hurried`: the host has another address left, so a silent one is not waited for.
     """
 
     host: str
@@ -36,6 +37,7 @@ class Hop:
     level: Level
     least: Level
     recipients: tuple[str, ...]
+    hurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What was lately seen of a host, so that not every message tries in vain (RFC 8461 §5)."""
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from relay.delivery.hop import Flaw, Hop
 from relay.evidence import Failure
 
 _SPAN = 60.0  # seconds
+_SILENCE = 600.0  # seconds that a silent address is tried last
 _LIMIT = 10_000
 
 K = TypeVar("K")
@@ -13,10 +15,11 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key, each for a minute. Times are seconds since 1970."""
+    """Values by key, each for a while. Times are seconds since 1970."""
 
-    def __init__(self) -> None:
-        """Nothing is known."""
+    def __init__(self, span: float = _SPAN) -> None:
+        """Nothing is known; what is kept will be for `span` seconds."""
+        self._span = span
         self._seen: dict[K, tuple[float, V]] = {}
 
     def keep(self, key: K, value: V, now: float) -> None:
@@ -26,10 +29,10 @@ class Recent(Generic[K, V]):
         self._seen[key] = (now, value)
 
     def recall(self, key: K, now: float) -> V | None:
-        """The value, where it was kept less than a minute ago."""
+        """The value, where it was kept less than the span ago."""
         known = self._seen.get(key)
         # a clock that was set back must not make the memory longer
-        return known[1] if known and 0 <= now - known[0] < _SPAN else None
+        return known[1] if known and 0 <= now - known[0] < self._span else None
 
 
 class FlawMemory:
@@ -51,3 +54,20 @@ class FlawMemory:
         """What a hop would fail by; None where nothing is known or there is no lower level."""
         flaw = self._flaws.recall((hop.host, hop.address, hop.level), now)
         return flaw if hop.level > hop.least else None
+
+
+class AddressMemory:
+    """Addresses at which nobody was reached, for ten minutes. Times are seconds since 1970."""
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self._silent = Recent[str, bool](_SILENCE)
+
+    def keep(self, address: str, now: float) -> None:
+        """Remember that nobody was reached there."""
+        self._silent.keep(address, value=True, now=now)
+
+    # RFC 8305 §4: what has worked lately goes first; none is left out
+    def ordered(self, addresses: Iterable[str], now: float) -> tuple[str, ...]:
+        """Those of a host in the order to be tried: as given, but the silent ones last."""
+        return tuple(sorted(addresses, key=lambda one: bool(self._silent.recall(one, now))))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from relay.delivery.auth import log_in
+from relay.delivery.caller import Caller
 from relay.delivery.classify import flaw_of_starttls
-from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.offer import Offer, parse_offer
@@ -23,37 +23,6 @@ _SERVICE_CLOSING = 421
 _START_MAIL_INPUT = 354
 _TOO_MANY = 552
 _UNKNOWN_COMMAND = (500, 501, 502, 504)
-
-
-# RFC 5321 §4.5.3.2: the least a client should wait, in seconds; the others are ours
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long each step may take, in seconds."""
-
-    connect: float = 30
-    greeting: float = 300
-    ehlo: float = 300
-    starttls: float = 120
-    mail: float = 300
-    rcpt: float = 300
-    data: float = 120
-    block: float = 180
-    final: float = 600
-    quit: float = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """How the relay calls: its name for EHLO, the port, trust and patience; and as whom.
-
-    `identity` None: it does not log in.
-    """
-
-    hostname: str
-    port: int
-    contexts: TlsContexts
-    timeouts: Timeouts
-    identity: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +72,19 @@ class Session:
         return f"verified {version}" if self.level is Level.VERIFIED else version
 
     async def deliver(
-        self, envelope: Envelope, recipients: Sequence[str], content: Content
+        self,
+        envelope: Envelope,
+        recipients: Sequence[str],
+        content: Content,
+        *,
+        hurried: bool = False,
     ) -> HopReport:
         """Offer a message; the connection is opened first where there is none. Never raises for
-        what the host does; `is_ready` tells whether the session is of use afterwards."""
+        what the host does; `is_ready` tells whether the session is of use afterwards. `hurried`: a
+        connection is not waited for long."""
         replies: dict[str, Reply] = {}
         try:
-            setback = None if self._ready else await self._open()
+            setback = None if self._ready else await self._open(hurried=hurried)
             setback = setback or self._obstacle(envelope, content)
             if setback is None:
                 await self._transact(envelope, recipients, content, replies)
@@ -131,10 +106,12 @@ class Session:
         if self._wire:
             self._wire.abort()
 
-    async def _open(self) -> HopReport | None:
+    async def _open(self, *, hurried: bool) -> HopReport | None:
         caller = self._caller
+        patience = caller.timeouts.hurried if hurried else caller.timeouts.connect
+        source = caller.sources.towards(self._address)
         try:
-            self._wire = await connect(self._address, caller.port, caller.timeouts.connect)
+            self._wire = await connect(self._address, caller.port, patience, source)
             greeting = await self._wire.greeting(caller.timeouts.greeting)
         except Disconnected as error:
             return Unreachable(str(error))

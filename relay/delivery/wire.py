@@ -174,12 +174,21 @@ class Wire:
             raise Disconnected(_words(error)) from None
 
 
-async def connect(address: str, port: int, timeout: float) -> Wire:  # noqa: ASYNC109
-    """Connect to an IP address within `timeout` seconds. Raises Disconnected."""
+async def connect(
+    address: str,
+    port: int,
+    timeout: float,  # noqa: ASYNC109
+    source: str | None = None,
+) -> Wire:
+    """Connect to an IP address within `timeout` seconds. Raises Disconnected.
+
+    `source` is the address of ours to call from; None: the system chooses.
+    """
     loop = asyncio.get_running_loop()
+    local = (source, 0) if source else None
     try:
         async with asyncio.timeout(timeout):
-            _, protocol = await loop.create_connection(_Protocol, address, port)
+            _, protocol = await loop.create_connection(_Protocol, address, port, local_addr=local)
     except OSError as error:
         raise Disconnected(_words(error)) from None
     return Wire(protocol)

@@ -2,17 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from relay.address import Domain
+from relay.delivery.caller import Timeouts
 from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.own import OwnAddresses
-from relay.delivery.session import Timeouts
 from relay.envelope import Envelope
 from relay.evidence import Finding, PolicySnapshot
 from relay.lab.world import World
@@ -124,3 +125,18 @@ def script(*replies: bytes) -> Talk:
             await writer.drain()
 
     return talk
+
+
+@contextmanager
+def silence(address: str, port: int) -> Iterator[socket.socket]:
+    """An address that answers no attempt to connect: its queue is full, so the kernel drops them.
+
+    Gives the socket; who accepts the connection that fills its queue makes room for another.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        caller = stack.enter_context(socket.socket())
+        caller.connect((address, port))
+        yield listener

@@ -336,3 +336,13 @@ def test_no_new_address_after_half_an_hour() -> None:
     attempt.feed(DECLINED, NOW + 1801)
     assert attempt.next_hop() is None
     assert only(attempt.final()).status is Status.DEFERRED
+
+
+def test_only_the_last_address_of_a_host_is_waited_for() -> None:
+    terms = Terms("d.test", "none", None, ladder_for("none", Floors()))
+    attempt = Attempt(terms, (A, B), (ONE,), NOW)
+    seen = []
+    while hop := attempt.next_hop():
+        seen.append((hop.address, hop.hurried))
+        attempt.feed(GONE, NOW)
+    assert seen == [(A1, True), (A2, False), (B1, False)]

@@ -1,9 +1,11 @@
 """Whole deliveries in the lab: where the mail went, over what, what was recorded and said."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from relay.delivery.caller import Sources, Timeouts
 from relay.delivery.deliverer import Deliverer
 from relay.delivery.tls import Floors
 from relay.evidence import Action, Failure, Finding
@@ -11,7 +13,9 @@ from relay.lab.mx_host import Behaviour, MxHost
 from relay.lab.world import World
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 
-from .conftest import BODY, NOW, QUICK, Office, found, mail
+from .conftest import BODY, NOW, QUICK, Office, found, mail, silence
+
+DEAD = "127.0.0.200"
 
 
 async def deliver(deliverer: Deliverer, *recipients: str, domain: str = "d.test") -> DeliveryResult:
@@ -400,3 +404,51 @@ async def test_ipv6(office: Office) -> None:
         pytest.skip("this machine has no IPv6")
     office.world.domain("d.test", mx=[(10, mx.name)])
     assert only(await once(office)).address == "::1"
+
+
+class TestSilentAddress:
+    """A host of whose addresses one swallows every packet, as a dead family does."""
+
+    async def test_not_waited_for(self, office: Office) -> None:
+        """SND-05: the other address has the mail soon, and the next mail at once."""
+        mx = await office.world.mx_host("mx.d.test")
+        office.world.dns.replace("mx.d.test", "A", DEAD, mx.address)
+        office.world.domain("d.test", mx=[(10, mx.name)])
+        office.settings["timeouts"] = Timeouts(connect=3600, hurried=0.2)
+        deliverer = office.open()
+        with silence(DEAD, office.world.smtp_port) as dead:
+            assert only(await deliver(deliverer)).address == mx.address
+            dead.accept()[0].close()
+            async with asyncio.timeout(20):
+                assert only(await deliver(deliverer)).address == mx.address
+            await deliverer.aclose()
+            dead.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                dead.accept()
+        assert len(mx.messages) == 2
+
+    async def test_is_reported(self, office: Office) -> None:
+        office.world.dns.add("mx.d.test", "A", DEAD)
+        office.world.domain("d.test", mx=[(10, "mx.d.test")])
+        office.settings["timeouts"] = Timeouts(connect=0.2)
+        with silence(DEAD, office.world.smtp_port):
+            outcome = only(await once(office))
+        assert (outcome.status, outcome.reason) == (Status.DEFERRED, Reason.UNREACHABLE)
+        assert "no answer in time" in outcome.reply.text
+
+
+async def test_source_address(office: Office) -> None:
+    mx = await office.world.mx_host("mx.d.test")
+    office.world.domain("d.test", mx=[(10, mx.name)])
+    office.settings["sources"] = Sources("127.0.0.77", "::1")
+    assert only(await once(office)).status is Status.DELIVERED
+    assert mx.messages[0].peer[0] == "127.0.0.77"
+
+
+async def test_source_address_that_is_not_ours(office: Office) -> None:
+    mx = await office.world.mx_host("mx.d.test")
+    office.world.domain("d.test", mx=[(10, mx.name)])
+    office.settings["sources"] = Sources("192.0.2.77")
+    outcome = only(await once(office))
+    assert outcome.reason is Reason.UNREACHABLE
+    assert "cannot assign requested address" in outcome.reply.text

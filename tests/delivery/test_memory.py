@@ -3,7 +3,7 @@
 import pytest
 
 from relay.delivery.hop import Flaw, Hop
-from relay.delivery.memory import FlawMemory
+from relay.delivery.memory import AddressMemory, FlawMemory
 from relay.delivery.tls import Level
 from relay.evidence import Failure
 
@@ -41,3 +41,27 @@ def test_bound() -> None:
     assert memory.recall(hop, 1000.0) == EXPIRED
     first = Hop("mx0.d.test", "192.0.2.1", Level.VERIFIED, Level.CLEAR, ())
     assert memory.recall(first, 1000.0) is None
+
+
+@pytest.mark.parametrize(
+    ("later", "first"),
+    [
+        pytest.param(0.0, "192.0.2.1", id="SND-05 a silent address goes last"),
+        pytest.param(599.0, "192.0.2.1", id="for ten minutes"),
+        pytest.param(600.0, "2001:db8::1", id="and no longer"),
+        pytest.param(-1.0, "2001:db8::1", id="the clock was set back"),
+    ],
+)
+def test_silent_addresses(later: float, first: str) -> None:
+    memory = AddressMemory()
+    memory.keep("2001:db8::1", 1000.0)
+    ordered = memory.ordered(("2001:db8::1", "192.0.2.1", "192.0.2.2"), 1000.0 + later)
+    assert ordered[0] == first
+    assert sorted(ordered) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+
+
+def test_bound_of_addresses() -> None:
+    memory = AddressMemory()
+    for number in range(10_001):
+        memory.keep(f"2001:db8::{number:x}", 1000.0)
+    assert memory.ordered(("2001:db8::1", "192.0.2.1"), 1000.0)[0] == "2001:db8::1"

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from relay.delivery.caller import Caller, Timeouts
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Exchange
 from relay.delivery.pool import Pool, SessionKey
-from relay.delivery.session import Caller, Session, Timeouts, content_of
+from relay.delivery.session import Session, content_of
 from relay.delivery.tls import Level
 from relay.lab.mx_host import MxHost
 from relay.lab.world import World

@@ -263,3 +263,21 @@ class TestNextHopOfARoute:
         assert isinstance(route, Route)
         assert route.hosts[0].trouble
         assert "delivery.allow_internal" in route.hosts[0].trouble.reply.text
+
+
+@pytest.mark.parametrize(
+    ("six", "four", "order"),
+    [
+        pytest.param(3, 2, "64646", id="more of IPv6"),
+        pytest.param(0, 2, "44", id="IPv4 alone"),
+        pytest.param(2, 0, "66", id="IPv6 alone"),
+        pytest.param(20, 1, "64" + "6" * 8, id="a limit, and none is pushed out"),
+    ],
+)
+async def test_the_families_take_turns(world: World, six: int, four: int, order: str) -> None:
+    """SND-05: a dead family costs one attempt, however many addresses it has."""
+    world.dns.add("d.test", "AAAA", *(f"2606:4700::{number:x}" for number in range(1, six + 1)))
+    world.dns.add("d.test", "A", *(f"8.8.8.{number}" for number in range(1, four + 1)))
+    found = await find(router(world), "d.test")
+    ((_, addresses),) = hosts(found)
+    assert "".join("6" if ":" in one else "4" for one in addresses) == order

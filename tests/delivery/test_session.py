@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.delivery.caller import Caller, Timeouts
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
-from relay.delivery.session import Caller, Session, Timeouts, content_of
+from relay.delivery.session import Session, content_of
 from relay.delivery.tls import Level
 from relay.envelope import DsnRequest, Envelope
 from relay.evidence import Failure

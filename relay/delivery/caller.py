@@ -1,0 +1,51 @@
+"""How the relay calls MX hosts: as whom, from where, and how patiently. Makes no connection."""
+
+from dataclasses import dataclass
+
+from relay.delivery.contexts import TlsContexts
+from relay.delivery.credentials import Credentials
+
+
+# RFC 5321 §4.5.3.2: the least a client should wait, in seconds; the others are ours
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each step may take, in seconds."""
+
+    connect: float = 30
+    hurried: float = 3  # to connect, where the host has another address left
+    greeting: float = 300
+    ehlo: float = 300
+    starttls: float = 120
+    mail: float = 300
+    rcpt: float = 300
+    data: float = 120
+    block: float = 180
+    final: float = 600
+    quit: float = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The addresses the relay calls from, by family; None: the system chooses."""
+
+    ipv4: str | None = None
+    ipv6: str | None = None
+
+    def towards(self, address: str) -> str | None:
+        """The one for a connection to this address."""
+        return self.ipv6 if ":" in address else self.ipv4
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """How the relay calls: its name for EHLO, the port, trust, patience, from where; and as whom.
+
+    `identity` None: it does not log in.
+    """
+
+    hostname: str
+    port: int
+    contexts: TlsContexts
+    timeouts: Timeouts
+    identity: Credentials | None = None
+    sources: Sources = Sources()
