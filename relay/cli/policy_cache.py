@@ -1,25 +1,18 @@
 """What `relay policy` reads from the cache alone, without the network."""
 
+from pathlib import Path
+
 from relay.address import Domain
 from relay.cli.policy_text import View
-from relay.clock import SystemClock
-from relay.config import Settings
-from relay.db.policies import PolicyTable
+from relay.db.policy_reader import read_policy
 from relay.mta_sts.freshness import Decision, Step, backs_off, is_live, result_of
 from relay.mta_sts.lint import Setup, lint
 from relay.mta_sts.policy import CachedPolicy
 
-_FILE = "policies.db"
 
-
-def view_offline(settings: Settings, domain: Domain) -> View:
-    """What the cache says of a domain. Raises StorageError."""
-    policies = PolicyTable(settings.storage_directory / _FILE)
-    try:
-        cached = policies.load(domain)
-    finally:
-        policies.close()
-    now = SystemClock().now()
+def view_offline(path: Path, domain: Domain, now: float) -> View:
+    """What the cache at `path` says of a domain. Raises StorageError."""
+    cached = read_policy(path, domain)
     failure = cached.failure if cached else None
     result = result_of(cached, _decide(cached, now), failure.record_id if failure else None)
     remarks = None

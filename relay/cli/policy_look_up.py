@@ -1,7 +1,7 @@
 """Live look-ups behind `relay policy`: the policy, its record, and the MX hosts there are now."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
@@ -19,28 +19,42 @@ from relay.delivery.own import OwnAddresses
 from relay.delivery.route import Router
 from relay.mta_sts.finder import Found, PolicyFinder
 from relay.mta_sts.lint import Setup, lint
+from relay.mta_sts.policy import PolicyResult
 from relay.resolver import MxRecord, Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class LookUps:
-    """Look-ups asked for by a person, through the relay's own cache."""
+    """Look-ups asked for by a person, through the relay's own cache; what goes wrong is recorded.
+
+    Each raises StorageError.
+    """
 
     settings: Settings
     resolver: Resolver
     policies: PolicyTable
     finder: PolicyFinder
 
-    async def find(self, domain: Domain, *, refresh: bool = False) -> Found:
-        """The policy now; what went wrong is recorded. Raises StorageError."""
-        found = await self.finder.find(domain, refresh=refresh)
+    async def find(self, domain: Domain, *, refresh: bool = False) -> PolicyResult:
+        """The policy of a domain now."""
+        return await self._recorded(await self.finder.find(domain, refresh=refresh))
+
+    async def find_all(
+        self, domains: Iterable[Domain], *, refresh: bool, at_once: int
+    ) -> AsyncIterator[tuple[Domain, PolicyResult]]:
+        """The policies of many domains as they are found, `at_once` under way at a time."""
+        finding = self.finder.find_all(domains, refresh=refresh, at_once=at_once)
+        async for domain, found in finding:
+            yield domain, await self._recorded(found)
+
+    async def _recorded(self, found: Found) -> PolicyResult:
         if found.findings:
             ledger = Ledger(self.settings.storage_directory / LEDGER)
             try:
                 await record_now(self.settings, ledger, found.findings)
             finally:
                 ledger.close()
-        return found
+        return found.result
 
 
 @asynccontextmanager
@@ -56,24 +70,38 @@ async def look_ups(settings: Settings) -> AsyncIterator[LookUps]:
         policies.close()
 
 
-def view_online(settings: Settings, domain: Domain, *, refresh: bool, closely: bool) -> View:
-    """Look a domain's policy up now; `closely`: its hosts, and what is sloppy about it, too.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a next hop that is no address: `closely` asks for its hosts and what is
+    sloppy, too."""
 
-    Raises StorageError.
-    """
-    return asyncio.run(_view(settings, domain, refresh=refresh, closely=closely))
+    hop: NextHop
+    refresh: bool = False
+    closely: bool = False
+
+    @property
+    def domain(self) -> Domain:
+        """The policy domain."""
+        return Domain(self.hop.destination)
 
 
-async def _view(settings: Settings, domain: Domain, *, refresh: bool, closely: bool) -> View:
+def view_online(settings: Settings, question: Question) -> View:
+    """Look a next hop's policy up now. Raises StorageError."""
+    return asyncio.run(_view(settings, question))
+
+
+async def _view(settings: Settings, question: Question) -> View:
+    domain = question.domain
     async with look_ups(settings) as desk:
-        found = await desk.find(domain, refresh=refresh)
-        view = View(domain, found.result, desk.policies.load(domain))
-        return await _look_closely(view, domain, desk) if closely else view
+        result = await desk.find(domain, refresh=question.refresh)
+        view = View(domain, result, desk.policies.load(domain))
+        return await _look_closely(view, question, desk) if question.closely else view
 
 
-async def _look_closely(view: View, domain: Domain, desk: LookUps) -> View:
+async def _look_closely(view: View, question: Question, desk: LookUps) -> View:
+    domain = question.domain
     record = await desk.resolver.txt(f"_mta-sts.{domain}")
-    hosts = await _find_hosts(desk, domain)
+    hosts = await _find_hosts(desk, question)
     names = [] if isinstance(hosts, Blame) else [one.host for one in hosts]
     policy = view.result.policy
     setup = Setup(
@@ -88,7 +116,7 @@ async def _look_closely(view: View, domain: Domain, desk: LookUps) -> View:
     return replace(view, hosts=shown, remarks=lint(setup))
 
 
-async def _find_hosts(desk: LookUps, domain: Domain) -> tuple[MxRecord, ...] | Blame:
+async def _find_hosts(desk: LookUps, question: Question) -> tuple[MxRecord, ...] | Blame:
     router = Router(
         desk.resolver,
         own=OwnAddresses(desk.settings.hostname),
@@ -96,7 +124,7 @@ async def _find_hosts(desk: LookUps, domain: Domain) -> tuple[MxRecord, ...] | B
         allow_internal=desk.settings.delivery.allow_internal,
         dice=Random(),  # noqa: S311 - the order shown is by name
     )
-    return await router.find_hosts(NextHop(domain))
+    return await router.find_hosts(question.hop)
 
 
 def _ranked(hosts: Sequence[MxRecord]) -> list[tuple[int, str]]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from relay.cli.output import printable
 from relay.mta_sts.lint import Remark
 from relay.mta_sts.match import validate_mx
-from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult
+from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult
 from relay.timestamp import rfc3339
 
-_UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+_UNITS = ((86_400, "days"), (3600, "h"), (60, "min"))
+_TWO = 1.995  # as good as two, since what is to last for days is milliseconds short of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class View:
     """What is known of a domain's policy.
 
     `hosts` are the current MX hosts, preference and name; None: not looked up, a text: why there
-    are none. `remarks` None: nothing was there to be looked at. `way` says where mail for the
-    domain goes if not to its own hosts. `offline`: only the cache was asked.
+    are none. `remarks` None: nothing was there to be looked at. `way` says whose mail goes to this
+    domain, or to the address literal in its place, by a route. `offline`: only the cache was asked.
     """
 
     domain: str
@@ -37,12 +38,11 @@ def describe(view: View, now: float) -> Iterator[str]:
 
 
 def span(seconds: float) -> str:
-    """A time in its largest whole unit: "3 h", "1 day"; a negative one is "0 s"."""
+    """A time in the largest unit of which it has two: "90 min", "3 h", "7 days"; "0 s" at least."""
     for size, unit in _UNITS:
-        count = int(seconds // size)
-        if count >= 1:
-            return f"{count} {'day' if unit == 'days' and count == 1 else unit}"
-    return "0 s"
+        if seconds >= _TWO * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{max(0, round(seconds))} s"
 
 
 def _lines(view: View, now: float) -> Iterator[str]:
@@ -50,19 +50,23 @@ def _lines(view: View, now: float) -> Iterator[str]:
     if view.way:
         yield view.way
     yield f"{view.domain}: {_headline(view)}"
+    if view.domain.startswith("["):
+        return
     yield from _field("source", [_source(view, now)])
     if policy.version:
         yield from _field("id", [policy.id or "-"])
         yield from _field("max_age", [f"{policy.max_age} ({span(policy.max_age)})"])
         yield from _field("mx", policy.mx or ["-"])
-    if policy.error:
-        yield from _field("trouble", [_trouble(view, now)])
+    if trouble := _trouble(view, now):
+        yield from _field("trouble", [trouble])
     yield from _verdicts(policy, view.hosts)
     yield from _remarks(view.remarks)
 
 
 def _headline(view: View) -> str:
     policy = view.result.policy
+    if view.domain.startswith("["):
+        return "an address has no MTA-STS policy"
     if policy.version:
         return f"mode {policy.mode}"
     if view.result.status == "not_found" and not view.offline:
@@ -96,15 +100,21 @@ def _ending(policy: Policy, now: float) -> str:
     return f"expires in {span(ends - now)} ({rfc3339(ends)[:19]}Z)"
 
 
-def _trouble(view: View, now: float) -> str:
+# What a refresh met counts though the look-up just made went well
+def _trouble(view: View, now: float) -> str | None:
     error = view.result.policy.error
-    assert error is not None  # noqa: S101 - the caller has looked
     failure = view.cached.failure if view.cached else None
-    text = f"{error.message} ({error.code})"
-    if failure and failure.code == error.code:
-        text += f", seen {span(now - failure.at)} ago"
-        if failure.next_try > now:
-            text += f", tried again in {span(failure.next_try - now)}"
+    if failure and (error is None or error.code == failure.code):
+        again = f", tried again in {span(failure.next_try - now)}" if failure.next_try > now else ""
+        return tell(failure, now) + again
+    return f"{error.message} ({error.code})" if error else None
+
+
+def tell(failure: FetchFailure, now: float) -> str:
+    """How often and since when something failed, and how the last time."""
+    text = f"{failure.message} ({failure.code}), {span(now - failure.at)} ago"
+    if failure.count > 1:
+        text += f"; failed {failure.count} times since {span(now - failure.since)}"
     return text
 
 

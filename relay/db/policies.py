@@ -5,27 +5,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from relay.address import Domain
 from relay.db.committer import Committer
 from relay.db.connection import check_soundness, open_database, storage_errors
-from relay.db.policy_row import (
-    KEPT_ROWS,
-    VERSION_ROWS,
-    cached_of,
-    failure_text,
-    values_of,
-    version_of,
-)
+from relay.db.policy_reader import load, load_all, load_versions
+from relay.db.policy_row import KEPT_ROWS, cached_of, failure_text, values_of
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, PolicyVersion, SeenBy
 
 _REMEMBERED = 10_000  # domains kept in memory
-_PAGE = 1000  # policies read at a time: no transaction stays open while somebody reads a pager
 _VERSIONS = 20  # of one domain that are kept once they are past
 
-_ONE = f"{KEPT_ROWS} WHERE domain = ?"
-_NEXT = f"{KEPT_ROWS} WHERE domain > ? ORDER BY domain LIMIT {_PAGE}"
 _DUE = f"{KEPT_ROWS} WHERE due_at <= ? ORDER BY due_at LIMIT ?"
 _FAR = f"{KEPT_ROWS} WHERE due_at > ? ORDER BY due_at LIMIT ?"
 _FARTHEST = 2 * 86_400  # seconds; nothing is put off for so long but by a clock gone wrong
@@ -78,7 +68,7 @@ class PolicyTable:
             if domain in self._memory:
                 self._memory.move_to_end(domain)
                 return self._memory[domain]
-            cached = _load(self._reader, domain)
+            cached = load(self._reader, domain)
         except sqlite3.Error:
             return self._memory.get(domain)
         self._memory[domain] = cached
@@ -88,14 +78,13 @@ class PolicyTable:
 
     def all(self) -> Iterator[CachedPolicy]:
         """See PolicyStore."""
-        last = ""
-        while rows := self._rows(_NEXT, (last,)):
-            yield from map(cached_of, rows)
-            last = rows[-1][0]
+        with storage_errors(self._path):
+            yield from load_all(self._reader)
 
     def versions(self, domain: Domain) -> list[PolicyVersion]:
         """See PolicyStore."""
-        return [version_of(row) for row in self._rows(VERSION_ROWS, {"domain": domain})]
+        with storage_errors(self._path):
+            return load_versions(self._reader, domain)
 
     async def save(
         self, cached: CachedPolicy, seen_by: SeenBy, due_at: float
@@ -123,10 +112,6 @@ class PolicyTable:
         """See PolicyStore."""
         return await self._committer.run(partial(_forget_history, before, limit))
 
-    def _rows(self, query: str, values: tuple[str] | dict[str, str]) -> list[tuple[Any, ...]]:
-        with storage_errors(self._path):
-            return self._reader.execute(query, values).fetchall()
-
     # Another connection's commit, ours on the other thread included, makes the memory stale
     def _notice_writes(self) -> None:
         version = self._data_version()
@@ -138,15 +123,10 @@ class PolicyTable:
         return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _load(db: sqlite3.Connection, domain: Domain) -> CachedPolicy | None:
-    row = db.execute(_ONE, (domain,)).fetchone()
-    return cached_of(row) if row else None
-
-
 def _save(
     cached: CachedPolicy, seen_by: SeenBy, due_at: float, db: sqlite3.Connection
 ) -> CachedPolicy | None:
-    before = _load(db, cached.domain)
+    before = load(db, cached.domain)
     changed = before is None or _version(before) != _version(cached)
     if changed:
         _end_version(cached.domain, cached.fetched_at, db)
@@ -168,7 +148,7 @@ def _end_version(domain: Domain, now: float, db: sqlite3.Connection) -> None:
 def _keep_failure(
     domain: Domain, failure: FetchFailure | None, due_at: float, db: sqlite3.Connection
 ) -> CachedPolicy | None:
-    before = _load(db, domain)
+    before = load(db, domain)
     values = {"domain": domain, "failure": failure_text(failure), "due_at": int(due_at)}
     db.execute(_FAIL, values)
     return before

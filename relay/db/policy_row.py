@@ -1,7 +1,9 @@
 """Rows of the policy database as the objects they hold, and back."""
 
+import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -27,21 +29,30 @@ VERSION_ROWS = """
 
 
 def cached_of(row: Sequence[Any]) -> CachedPolicy:
-    """What a row of KEPT_ROWS says."""
+    """What a row of KEPT_ROWS says. Raises sqlite3.DataError where it is damaged."""
     domain, record_id, mode, mx, max_age, text, fetched_at, failure = row
-    policy = _policy(mode, mx, max_age)
-    trouble = FetchFailure(**orjson.loads(failure)) if failure else None
-    return CachedPolicy(
-        Domain(domain), record_id, policy, _inflate(text, policy), fetched_at, trouble
-    )
+    with _damage_told(domain):
+        policy = _policy(mode, mx, max_age)
+        trouble = FetchFailure(**orjson.loads(failure)) if failure else None
+        shown = _inflate(text, policy)
+    return CachedPolicy(Domain(domain), record_id, policy, shown, fetched_at, trouble)
 
 
 def version_of(row: Sequence[Any]) -> PolicyVersion:
-    """What a row of VERSION_ROWS says."""
+    """What a row of VERSION_ROWS says. Raises sqlite3.DataError where it is damaged."""
     record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by, ended = row
-    policy = _policy(mode, mx, max_age) or Policy()
-    shown = _inflate(text, policy)
+    with _damage_told(record_id):
+        policy = _policy(mode, mx, max_age) or Policy()
+        shown = _inflate(text, policy)
     return PolicyVersion(record_id, policy, shown, first_seen, last_seen, ended, seen_by)
+
+
+@contextmanager
+def _damage_told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (zlib.error, ValueError, TypeError) as error:
+        raise sqlite3.DataError(f"the row of {name!r} is damaged: {error}") from error
 
 
 def values_of(cached: CachedPolicy) -> dict[str, Any]:

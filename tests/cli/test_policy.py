@@ -24,7 +24,7 @@ async def test_a_policy_with_its_hosts_and_nothing_to_remark(world: World, path:
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert lines[0] == "d.test: mode enforce"
-    assert "fetched now, expires in 6 days" in lines[1]
+    assert "fetched now, expires in 7 days" in lines[1]
     assert lines[-2:] == [
         "  hosts    10  mx.d.test  allowed by *.d.test",
         "  remarks  none",
@@ -156,6 +156,38 @@ async def test_offline_asks_nobody(world: World, path: Path) -> None:
     assert len(world.dns.queries) == asked
 
 
+def add_route(path: Path, next_hop: str) -> Path:
+    route = f'[[route]]\ndomain = "*.d.test"\nnext_hop = "{next_hop}"\n'
+    path.write_text(path.read_text("utf-8") + route, "utf-8")
+    return path
+
+
+class TestRoutes:
+    async def test_sts_14_the_policy_of_the_next_hop_holds(self, world: World, path: Path) -> None:
+        world.domain("hop.test", mx=[(10, "mx.hop.test")], policy="enforce")
+        run = await policy(add_route(path, "hop.test:587"), "a.d.test")
+        assert run.returncode == 0
+        assert run.stdout.splitlines()[:2] == [
+            "mail for a.d.test goes to hop.test:587 (route for *.d.test)",
+            "hop.test: mode enforce",
+        ]
+        assert "10  mx.hop.test  allowed by mx.hop.test" in run.stdout
+        assert not [name for name, _ in world.dns.queries if "d.test" in name]
+
+    async def test_a_next_hop_that_is_the_host(self, world: World, path: Path) -> None:
+        world.policy_host("hop.test", "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 9\n")
+        run = await policy(add_route(path, "[hop.test]"), "a.d.test")
+        assert "0  hop.test  refused: no pattern covers it" in run.stdout
+
+    async def test_sts_15_an_address_has_no_policy(self, world: World, path: Path) -> None:
+        run = await policy(add_route(path, "[192.0.2.1]"), "a.d.test")
+        assert run.returncode == 0
+        assert "[192.0.2.1]: an address has no MTA-STS policy" in run.stdout
+        run = await policy(path, "a.d.test", "--json")
+        assert json.loads(run.stdout)["status"] == "not_found"
+        assert not world.dns.queries
+
+
 @pytest.mark.parametrize(
     "domain",
     [
@@ -230,7 +262,7 @@ def spoil_in_the_way(storage: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [spoil_damaged, spoil_newer, spoil_in_the_way])
-@pytest.mark.parametrize("words", [["d.test"], ["d.test", "--offline"]])
+@pytest.mark.parametrize("words", [["d.test"], ["d.test", "--offline"], ["list"]])
 def test_trouble_with_the_storage_is_one_sentence(
     path: Path, spoil: Callable[[Path], None], words: list[str]
 ) -> None:

@@ -18,7 +18,7 @@ FAILURE = FetchFailure(ERROR.code, ERROR.message, "1", NOW - 60, NOW + 240, 1, N
 
 def policy(mode: str = "enforce", error: MtaStsError | None = None) -> Policy:
     mx = ("mx.d.test", "*.in.d.test")
-    return Policy("1", "STSv1", mode, mx, 604_800, moment(NOW + 6.5 * DAY), error)
+    return Policy("1", "STSv1", mode, mx, 604_800, moment(NOW + 6 * DAY), error)
 
 
 def cached(age: float, failure: FetchFailure | None = None) -> CachedPolicy:
@@ -42,11 +42,12 @@ def lines(
     [
         (-5, "0 s"),
         (0.4, "0 s"),
-        (59, "59 s"),
-        (60, "1 min"),
+        (60, "60 s"),
+        (119.9, "2 min"),
+        (5400, "90 min"),
         (3 * 3600 + 1, "3 h"),
-        (DAY, "1 day"),
-        (13 * DAY, "13 days"),
+        (DAY, "24 h"),
+        (7 * DAY - 0.1, "7 days"),
     ],
 )
 def test_span(seconds: float, text: str) -> None:
@@ -65,7 +66,7 @@ def test_span(seconds: float, text: str) -> None:
         (
             lines("renewed", policy(), cached(60), offline=True),
             "mode enforce",
-            "from the cache alone, fetched 1 min ago, expires in 6 days",
+            "from the cache alone, fetched 60 s ago, expires in 6 days",
         ),
         (lines("not_found", Policy()), "publishes no MTA-STS policy", "DNS has no record"),
         (
@@ -90,7 +91,7 @@ def test_sts_62_trouble_beside_the_policy_that_holds() -> None:
     shown = lines("errored", policy(error=ERROR), cached(60, FAILURE))
     assert shown[0] == "d.test: mode enforce"
     assert shown[-1] == (
-        "  trouble  https://mta-sts.d.test/ answered 404 (http_status_404), seen 1 min ago, "
+        "  trouble  https://mta-sts.d.test/ answered 404 (http_status_404), 60 s ago, "
         "tried again in 4 min"
     )
 

@@ -1,0 +1,96 @@
+"""`relay policy list`: every policy that is kept, and which of them need a look."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from relay.cli.output import print_json, print_table
+from relay.cli.policy_text import span, tell
+from relay.mta_sts.freshness import is_live
+from relay.mta_sts.policy import CachedPolicy, FetchFailure
+from relay.timestamp import rfc3339
+
+_COLUMNS = ("domain", "mode", "id", "fetched", "expires", "state", "last failure")
+_CALM = ("live", "expired")
+
+
+def print_list(policies: Iterator[CachedPolicy], now: float, *, troubled: bool) -> None:
+    """Print policies as a table, with a count of each state; `troubled` leaves the calm ones out.
+
+    `now` in seconds since 1970.
+    """
+    states: Counter[str] = Counter()
+    rows = []
+    for cached in policies:
+        state = state_of(cached, now)
+        states[state] += 1
+        if not troubled or state not in _CALM:
+            rows.append(_row(cached, state, now))
+    print_table(_COLUMNS, rows, empty="no policy is cached" if not states else "all is well")
+    if states:
+        click.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+
+
+def print_objects(policies: Iterator[CachedPolicy], now: float, *, troubled: bool) -> None:
+    """Print policies as JSON, one object a line (docs/policies.md)."""
+    for cached in policies:
+        if not troubled or state_of(cached, now) not in _CALM:
+            print_json(_object(cached, now))
+
+
+def state_of(cached: CachedPolicy, now: float) -> str:
+    """One word for how a policy does.
+
+    live; failing: it holds, but the last look-up failed; ending: it holds, but a quarter of its
+    max_age is left or less, so that refreshes should have worked long ago; expired; no-policy: only
+    a failure is kept.
+    """
+    if cached.policy is None:
+        return "no-policy"
+    if not is_live(cached, now):
+        return "expired"
+    if cached.expires - now <= cached.policy.max_age / 4:
+        return "ending"
+    return "failing" if cached.failure else "live"
+
+
+def _row(cached: CachedPolicy, state: str, now: float) -> tuple[str, ...]:
+    policy = cached.policy
+    ends = cached.expires - now
+    return (
+        cached.domain,
+        policy.mode if policy else "-",
+        cached.record_id or "-",
+        f"{span(now - cached.fetched_at)} ago" if policy else "-",
+        (f"in {span(ends)}" if ends > 0 else f"{span(-ends)} ago") if policy else "-",
+        state,
+        tell(cached.failure, now) if cached.failure else "-",
+    )
+
+
+def _object(cached: CachedPolicy, now: float) -> dict[str, Any]:
+    policy = cached.policy
+    return {
+        "domain": cached.domain,
+        "state": state_of(cached, now),
+        "id": cached.record_id,
+        "mode": policy and policy.mode,
+        "mx": list(policy.mx) if policy else [],
+        "max_age": policy and policy.max_age,
+        "fetched": rfc3339(cached.fetched_at) if policy else None,
+        "expires": rfc3339(cached.expires) if policy else None,
+        "failure": _failure(cached.failure) if cached.failure else None,
+    }
+
+
+def _failure(failure: FetchFailure) -> dict[str, Any]:
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "count": failure.count,
+        "since": rfc3339(failure.since),
+        "time": rfc3339(failure.at),
+        "next_try": rfc3339(failure.next_try),
+    }

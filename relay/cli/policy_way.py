@@ -1,0 +1,29 @@
+"""Whose policy holds for mail to a domain: its own, or that of the next hop (RFC 8461 §3.4)."""
+
+from dataclasses import dataclass
+
+from relay.address import Domain
+from relay.config import Settings
+from relay.delivery.next_hop import NextHop
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where mail for a domain goes; `words` say it where that is by a route, else None."""
+
+    hop: NextHop
+    words: str | None = None
+
+    @property
+    def domain(self) -> Domain | None:
+        """The policy domain; None: an address literal has no policy."""
+        return None if self.hop.destination.startswith("[") else Domain(self.hop.destination)
+
+
+def way_to(settings: Settings, domain: Domain) -> Way:
+    """The way mail for a domain goes."""
+    route = settings.route_of(domain)
+    if route is None:
+        return Way(NextHop(domain))
+    words = f"mail for {domain} goes to {route.next_hop} (route for {route.domain})"
+    return Way(route.next_hop, words)
