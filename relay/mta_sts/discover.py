@@ -6,10 +6,14 @@ from relay.mta_sts.freshness import Discovery
 from relay.mta_sts.record import parse_txt
 from relay.resolver import DnsStatus, Resolver
 
+_NAME_LIMIT = 253  # characters of a name that fits into DNS
+
 
 async def discover(resolver: Resolver, domain: Domain) -> Discovery:
     """What the record of exactly this domain says; parents are never asked (RFC 8461 §3.4)."""
     name = f"_mta-sts.{domain}"
+    if len(name) > _NAME_LIMIT:
+        return Discovery(absence=MtaStsError("ENOTFOUND", f"{name} is too long for DNS"))
     answer = await resolver.txt(name)
     match answer.status:
         case DnsStatus.TROUBLE:

@@ -77,6 +77,8 @@ class PolicyFetcher:
                     return await self._first_that_connects(host, places)
             except TimeoutError:
                 raise timed_out(host) from None
+            except httpx.HTTPError as error:
+                raise _error_of(host, error) from None
 
     async def _first_that_connects(self, host: str, places: Sequence[str]) -> bytes:
         async with self._client(len(places)) as client:
@@ -85,11 +87,8 @@ class PolicyFetcher:
                     return await self._get(client, host, place)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     if _certificate_fault(error):
-                        raise _error_of(host, error) from None
-            try:
-                return await self._get(client, host, places[-1])
-            except httpx.HTTPError as error:
-                raise _error_of(host, error) from None
+                        raise
+            return await self._get(client, host, places[-1])
 
     # A client of its own for each fetch: no cookies and no kept connections
     def _client(self, places: int) -> httpx.AsyncClient:

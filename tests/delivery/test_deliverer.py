@@ -161,6 +161,14 @@ class TestUnlisted:
         assert told(result) == ["mx-mismatch refused"]
         assert first.connections == 0
 
+    async def test_sts_90_every_check_is_made(self, office: Office) -> None:
+        mx = await host_with(office.world, "expired")
+        office.world.domain("d.test", mx=[(10, mx.name)])
+        office.policies["d.test"] = found("testing", "other.test")
+        result = await once(office)
+        assert only(result).status is Status.DELIVERED
+        assert sorted(told(result)) == [f"{EXPIRED} delivered", "mx-mismatch delivered"]
+
     async def test_sts_88_our_own_place_still_cuts_off_what_is_behind_it(
         self, office: Office
     ) -> None:

@@ -102,3 +102,12 @@ async def test_sts_17_nobody_knows(world: World, resolver: DnsResolver, fault: F
     assert found.error.code == "dns_error"
     world.dns.restore(RECORD, "TXT")
     assert (await discover(resolver, D)).id == "a"
+
+
+async def test_sts_17_a_name_too_long_for_dns_is_not_there(
+    world: World, resolver: DnsResolver
+) -> None:
+    found = await discover(resolver, parse_domain("a." * 122 + "d.test"))
+    assert found.absence is not None
+    assert found.absence.code == "ENOTFOUND"
+    assert world.dns.queries == []

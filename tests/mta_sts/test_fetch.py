@@ -383,3 +383,12 @@ async def test_a_proxy_that_refuses(world: World) -> None:
     async with serving(proxy.serve, "127.0.0.1", 0) as port:
         assert await fetched(world, proxy=f"http://127.0.0.1:{port}") == "http_error"
     assert not site.requests
+
+
+@pytest.mark.parametrize("point", ["headers", "body"])
+@pytest.mark.parametrize("order", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+async def test_a_host_that_breaks_off(world: World, point: Any, order: tuple[str, ...]) -> None:
+    """At whichever of two addresses; at 127.0.0.2 nobody listens."""
+    world.policy_host(D, BODY).cut = point
+    world.dns.replace(HOST, "A", *order)
+    assert await fetched(world) == "http_error"
