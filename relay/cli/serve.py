@@ -21,6 +21,7 @@ def command(config_path: str | None) -> None:
     from relay import supervisor
     from relay.app import serve
     from relay.clock import SystemClock
+    from relay.descriptors import make_room
     from relay.reporting.journal import Journal, JournalHandler
 
     journal = Journal(sys.stderr.buffer, SystemClock(), human=sys.stderr.isatty())
@@ -29,6 +30,13 @@ def command(config_path: str | None) -> None:
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     for warning in config.warnings(settings):
         journal.write("warning", message=warning)
+    clients = settings.server.max_connections
+    if (room := make_room(clients)) < clients:
+        message = (
+            f"server.max_connections: the system's limit of open files leaves room for {room} "
+            f"clients, not {clients}; raise the limit (ulimit -n, LimitNOFILE=) or lower the key"
+        )
+        journal.write("warning", message=message)
 
     def announce(text: str) -> None:
         journal.write("ready", message=text)
