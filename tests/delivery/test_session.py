@@ -540,3 +540,14 @@ async def test_byte_identical(world: World, body: bytes) -> None:
     await session.aclose()
     (message,) = mx.messages
     assert message.content == body
+
+
+async def test_smg_05_size_is_what_the_message_has_without_the_dots_put_in(world: World) -> None:
+    body = b"Subject: x\r\n\r\n.\r\n..\r\n.x\r\nno line end"
+    mx = await world.mx_host("mx.d.test")
+    session = call(world, mx)
+    await session.deliver(mail(), ["u@d.test"], content_of(body))
+    await session.aclose()
+    (message,) = mx.messages
+    assert message.content == body + b"\r\n"
+    assert message.mail_options == (f"SIZE={len(message.content)}",)

@@ -165,3 +165,26 @@ async def test_snd_18_a_lost_connection_is_tried_again(world: World, run: Run, s
         mx.drop_at = None
         await relay.events("delivered")
         assert len(await mx.received(1)) == 1
+
+
+async def test_srv_19_the_final_dot_waits_for_no_look_up(world: World, run: Run) -> None:
+    mx = await world.mx_host("mx.d.test")
+    world.domain("d.test", mx=[(10, mx.name)])
+    world.dns.fail("d.test", "MX", "TIMEOUT")
+    async with run() as relay:
+        await relay.send("u@d.test")  # returns with the 250
+        assert await relay.events("accepted")
+        (job,) = relay.desk.jobs()
+        assert (job.attempts, mx.connections) == (0, 0)
+
+
+async def test_snd_23_a_refused_sender_is_no_other_ones_matter(world: World, run: Run) -> None:
+    mx = await world.mx_host("mx.d.test", replies={"MAIL:spam@a.test": "550 5.7.1 not you"})
+    world.domain("d.test", mx=[(10, mx.name)])
+    world.domain("a.test", mx=[(0, "")])
+    async with run() as relay:
+        await relay.send("u@d.test", sender="spam@a.test")
+        await relay.events("bounced")
+        await relay.send("u@d.test", sender="me@a.test")
+        await relay.events("delivered")
+    assert [message.mail_from for message in mx.messages] == ["me@a.test"]

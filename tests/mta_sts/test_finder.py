@@ -242,6 +242,21 @@ async def test_sts_61_the_same_id_needs_one_fetch(
     assert len(site.requests) == 1
 
 
+async def test_sts_51_a_hundred_messages_in_a_minute_make_one_request(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    site = world.policy_host(D, GOOD)
+    answer(site, 503)
+    finder = finder_in(world, table, clock)
+    found = []
+    for number in range(100):
+        clock.ahead = number * 0.6
+        found.append(await finder.find(D))
+    assert len(site.requests) == 1
+    assert {one.result.status for one in found} == {"errored"}
+    assert sum(len(one.findings) for one in found) == 1
+
+
 async def test_sts_06_an_id_in_other_case_is_another(
     world: World, table: PolicyTable, clock: SetClock
 ) -> None:
