@@ -1,5 +1,6 @@
 """The policy cache in SQLite, shared by every process on one storage."""
 
+import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -10,36 +11,34 @@ from relay.address import Domain
 from relay.db.committer import Committer
 from relay.db.connection import check_soundness, open_database, storage_errors
 from relay.db.policy_reader import load, load_all, load_versions
-from relay.db.policy_row import KEPT_ROWS, cached_of, failure_text, values_of
+from relay.db.policy_row import failure_text, values_of
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, PolicyVersion, SeenBy
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 10_000  # domains kept in memory
 _VERSIONS = 20  # of one domain that are kept once they are past
 
-_DUE = f"{KEPT_ROWS} WHERE due_at <= ? ORDER BY due_at LIMIT ?"
-_FAR = f"{KEPT_ROWS} WHERE due_at > ? ORDER BY due_at LIMIT ?"
+_DUE = "SELECT domain FROM policy WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+_FAR = "SELECT domain FROM policy WHERE due_at > ? ORDER BY due_at LIMIT ?"
 _FARTHEST = 2 * 86_400  # seconds; nothing is put off for so long but by a clock gone wrong
 _TO_PAST = """
-  INSERT INTO past (domain, record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by,
-                    ended)
-  SELECT domain, record_id, mode, mx, max_age, text, first_seen, fetched_at, seen_by, ?
-  FROM policy WHERE domain = ? AND mode IS NOT NULL"""
+  INSERT INTO past (domain, record_id, policy, first_seen, last_seen, seen_by, ended)
+  SELECT domain, record_id, policy, first_seen, fetched_at, seen_by, ?
+  FROM policy WHERE domain = ? AND policy IS NOT NULL"""
 _TRIM = """
   DELETE FROM past WHERE domain = :domain AND number NOT IN
     (SELECT number FROM past WHERE domain = :domain ORDER BY number DESC LIMIT :versions)"""
 _SAVE = """
-  INSERT INTO policy (domain, record_id, mode, mx, max_age, text, first_seen, fetched_at, seen_by,
-                      due_at, failure)
-  VALUES (:domain, :record_id, :mode, :mx, :max_age, :text, :fetched_at, :fetched_at, :seen_by,
-          :due_at, :failure)
+  INSERT INTO policy (domain, record_id, policy, first_seen, fetched_at, seen_by, due_at, failure)
+  VALUES (:domain, :record_id, :policy, :fetched_at, :fetched_at, :seen_by, :due_at, :failure)
   ON CONFLICT (domain) DO UPDATE SET
-    record_id = excluded.record_id, mode = excluded.mode, mx = excluded.mx,
-    max_age = excluded.max_age, text = excluded.text, fetched_at = excluded.fetched_at,
-    failure = excluded.failure, due_at = excluded.due_at"""
+    record_id = excluded.record_id, policy = excluded.policy, fetched_at = excluded.fetched_at,
+    due_at = excluded.due_at, failure = excluded.failure"""
 _NEW_VERSION = "UPDATE policy SET first_seen = ?, seen_by = ? WHERE domain = ?"
 _FAIL = """
-  INSERT INTO policy (domain, text, first_seen, fetched_at, seen_by, due_at, failure)
-  VALUES (:domain, '', 0, 0, '', :due_at, :failure)
+  INSERT INTO policy (domain, first_seen, fetched_at, seen_by, due_at, failure)
+  VALUES (:domain, 0, 0, '', :due_at, :failure)
   ON CONFLICT (domain) DO UPDATE SET failure = excluded.failure, due_at = excluded.due_at"""
 
 
@@ -126,7 +125,7 @@ class PolicyTable:
 def _save(
     cached: CachedPolicy, seen_by: SeenBy, due_at: float, db: sqlite3.Connection
 ) -> CachedPolicy | None:
-    before = load(db, cached.domain)
+    before = _load_sound(db, cached.domain)
     changed = before is None or _version(before) != _version(cached)
     if changed:
         _end_version(cached.domain, cached.fetched_at, db)
@@ -134,6 +133,16 @@ def _save(
     if changed:
         db.execute(_NEW_VERSION, (cached.fetched_at, seen_by, cached.domain))
     return before
+
+
+# A row that is damaged must not keep a domain without a policy for ever: it is void
+def _load_sound(db: sqlite3.Connection, domain: Domain) -> CachedPolicy | None:
+    try:
+        return load(db, domain)
+    except sqlite3.DataError as error:
+        log.warning("%s, and removed", error)
+        db.execute("DELETE FROM policy WHERE domain = ?", (domain,))
+        return None
 
 
 def _version(cached: CachedPolicy) -> tuple[object, ...]:
@@ -148,7 +157,7 @@ def _end_version(domain: Domain, now: float, db: sqlite3.Connection) -> None:
 def _keep_failure(
     domain: Domain, failure: FetchFailure | None, due_at: float, db: sqlite3.Connection
 ) -> CachedPolicy | None:
-    before = load(db, domain)
+    before = _load_sound(db, domain)
     values = {"domain": domain, "failure": failure_text(failure), "due_at": int(due_at)}
     db.execute(_FAIL, values)
     return before
@@ -164,7 +173,7 @@ def _claim_due(
 ) -> list[CachedPolicy]:
     rows = db.execute(_DUE, (now, limit)).fetchall()
     rows = rows or db.execute(_FAR, (now + _FARTHEST, limit)).fetchall()
-    due = [cached_of(row) for row in rows]
+    due = [cached for (domain,) in rows if (cached := _load_sound(db, domain))]
     later = [(int(until(cached)), cached.domain) for cached in due]
     db.executemany("UPDATE policy SET due_at = ? WHERE domain = ?", later)
     return due

@@ -14,37 +14,35 @@ from relay.mta_sts.policy import (
     FetchFailure,
     Policy,
     PolicyVersion,
+    parse_policy,
     print_policy,
 )
 
-KEPT_ROWS = "SELECT domain, record_id, mode, mx, max_age, text, fetched_at, failure FROM policy"
+KEPT_ROWS = "SELECT domain, record_id, policy, fetched_at, failure FROM policy"
 VERSION_ROWS = """
-  SELECT record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by, ended FROM (
+  SELECT domain, record_id, policy, first_seen, last_seen, seen_by, ended FROM (
     SELECT 0 AS kept, * FROM past WHERE domain = :domain
     UNION ALL
-    SELECT 1 AS kept, number, domain, record_id, mode, mx, max_age, text, first_seen, fetched_at,
-           seen_by, NULL
-    FROM policy WHERE domain = :domain AND mode IS NOT NULL
+    SELECT 1 AS kept, number, domain, record_id, policy, first_seen, fetched_at, seen_by, NULL
+    FROM policy WHERE domain = :domain AND policy IS NOT NULL
   ) ORDER BY kept, number"""
 
 
 def cached_of(row: Sequence[Any]) -> CachedPolicy:
     """What a row of KEPT_ROWS says. Raises sqlite3.DataError where it is damaged."""
-    domain, record_id, mode, mx, max_age, text, fetched_at, failure = row
+    domain, record_id, packed, fetched_at, failure = row
     with _damage_told(domain):
-        policy = _policy(mode, mx, max_age)
+        policy, text = (None, "") if packed is None else _unpack(packed, domain)
         trouble = FetchFailure(**orjson.loads(failure)) if failure else None
-        shown = _inflate(text, policy)
-    return CachedPolicy(Domain(domain), record_id, policy, shown, fetched_at, trouble)
+    return CachedPolicy(Domain(domain), record_id, policy, text, fetched_at, trouble)
 
 
 def version_of(row: Sequence[Any]) -> PolicyVersion:
     """What a row of VERSION_ROWS says. Raises sqlite3.DataError where it is damaged."""
-    record_id, mode, mx, max_age, text, first_seen, last_seen, seen_by, ended = row
-    with _damage_told(record_id):
-        policy = _policy(mode, mx, max_age) or Policy()
-        shown = _inflate(text, policy)
-    return PolicyVersion(record_id, policy, shown, first_seen, last_seen, ended, seen_by)
+    domain, record_id, packed, first_seen, last_seen, seen_by, ended = row
+    with _damage_told(domain):
+        policy, text = _unpack(packed, domain)
+    return PolicyVersion(record_id, policy, text, first_seen, last_seen, ended, seen_by)
 
 
 @contextmanager
@@ -57,14 +55,10 @@ def _damage_told(name: str) -> Iterator[None]:
 
 def values_of(cached: CachedPolicy) -> dict[str, Any]:
     """The columns of KEPT_ROWS."""
-    policy = cached.policy
     return {
         "domain": cached.domain,
         "record_id": cached.record_id,
-        "mode": policy and policy.mode,
-        "mx": policy and " ".join(policy.mx),
-        "max_age": policy and policy.max_age,
-        "text": _deflate(cached.text, policy),
+        "policy": _pack(cached.policy, cached.text, cached.domain) if cached.policy else None,
         "fetched_at": cached.fetched_at,
         "failure": failure_text(cached.failure),
     }
@@ -75,23 +69,26 @@ def failure_text(failure: FetchFailure | None) -> str | None:
     return orjson.dumps(failure).decode() if failure else None
 
 
-def _policy(mode: str | None, mx: str | None, max_age: int) -> Policy | None:
-    if mode is None:
-        return None
-    return Policy(version="STSv1", mode=mode, mx=tuple((mx or "").split()), max_age=max_age)
+# The policy is kept twice, as it was understood and as it was served: another version of the parser
+# must not change what holds. Deflated, both take some thirty octets together, so that a million
+# policies fit into 200 MB
+def _pack(policy: Policy, text: str, domain: str) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=_usual(domain))
+    return packer.compress(f"{print_policy(policy)}\n{text}".encode()) + packer.flush()
 
 
-# A million policies are kept in 200 MB: the columns say most of the text already, so it is deflated
-# with them as its dictionary, to a dozen octets as a rule
-def _deflate(text: str, policy: Policy | None) -> bytes | str:
-    if policy is None:
-        return text
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=print_policy(policy).encode())
-    return packer.compress(text.encode()) + packer.flush()
+def _unpack(packed: bytes | str, domain: str) -> tuple[Policy, str]:
+    if isinstance(packed, bytes):
+        unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_usual(domain))
+        packed = unpacker.decompress(packed).decode()
+    printed, _, text = packed.partition("\n\n")
+    return parse_policy(printed.encode()), text
 
 
-def _inflate(text: bytes | str, policy: Policy | None) -> str:
-    if isinstance(text, str) or policy is None:
-        return str(text)
-    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=print_policy(policy).encode())
-    return unpacker.decompress(text).decode()
+# What a policy of the domain is likely to say, the likeliest last. Never to be changed: what is
+# kept can only be read with it
+def _usual(domain: str) -> bytes:
+    return (
+        f"mx: mail.{domain}\nmx: *.{domain}\nmode: none\nmode: testing\nversion: STSv1\n"
+        f"mode: enforce\nmx: mx.{domain}\nmax_age: 86400\nmax_age: 2592000\nmax_age: 604800\n"
+    ).encode()

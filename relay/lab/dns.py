@@ -47,6 +47,7 @@ class DnsServer:
         self.negative_ttl = 60
         self._zone: dict[_Key, dns.rrset.RRset] = {}
         self._faults: dict[_Key, Fault] = {}
+        self._names: set[dns.name.Name] | None = None  # all that exist; None: to be found anew
 
     def add(self, name: str, rdtype: str, *values: str | list[bytes], ttl: int = 300) -> None:
         """Add records in zone file notation; a TXT value may also be its character-strings.
@@ -56,6 +57,7 @@ class DnsServer:
         """
         owner, kind = key = _key(name, rdtype)
         rrset = self._zone.setdefault(key, dns.rrset.RRset(owner, dns.rdataclass.IN, kind))
+        self._names = None
         for value in values:
             rrset.add(_rdata(kind, value))
         rrset.ttl = ttl
@@ -63,6 +65,7 @@ class DnsServer:
     def remove(self, name: str, rdtype: str) -> None:
         """Take all records of one name and type away; no error where there are none."""
         self._zone.pop(_key(name, rdtype), None)
+        self._names = None
 
     def replace(self, name: str, rdtype: str, *values: str | list[bytes], ttl: int = 300) -> None:
         """Put these records in the place of those of the same name and type."""
@@ -137,7 +140,13 @@ class DnsServer:
 
     # RFC 8020 §2: a name with something below it exists, though it has no records
     def _exists(self, name: dns.name.Name) -> bool:
-        return name == dns.name.root or any(owner.is_subdomain(name) for owner, _ in self._zone)
+        if self._names is None:
+            self._names = {dns.name.root}
+            for owner, _ in self._zone:
+                while owner not in self._names:
+                    self._names.add(owner)
+                    owner = owner.parent()
+        return name in self._names
 
     def _response(
         self, query: dns.message.Message, records: list[dns.rrset.RRset], fault: Fault | None

@@ -151,6 +151,25 @@ async def test_the_text_comes_back_as_served(table: PolicyTable, text: str) -> N
     assert table.load(DOMAIN) == cached
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x00\xff\xff", "no policy\n\n", "version: STSv1"])
+async def test_a_damaged_policy_is_void_and_is_mended(
+    table: PolicyTable, path: Path, caplog: pytest.LogCaptureFixture, damage: bytes | str
+) -> None:
+    for mend in (
+        lambda: table.save(FOUND, "delivery", 99),
+        lambda: table.keep_failure(DOMAIN, FAILURE, 99),
+        lambda: table.claim_due(99, 5, lambda _: 100),
+    ):
+        await table.save(FOUND, "delivery", 99)
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE policy SET policy = ?", (damage,))
+            db.commit()
+        assert table.load(DOMAIN) is None
+        assert not await mend()
+        assert caplog.records.pop().getMessage().startswith("the row of 'd.test' is damaged")
+        list(table.all())
+
+
 async def test_a_later_save_takes_the_place_of_an_earlier(table: PolicyTable) -> None:
     await table.save(FOUND, "delivery", 99)
     assert table.load(DOMAIN) == FOUND

@@ -40,7 +40,7 @@ def test_nothing_is_known_of_others(path: Path) -> None:
     assert read_versions(path, Domain("e.test")) == []
 
 
-@pytest.mark.parametrize("change", ["text = x'ff00'", "failure = '{'", "failure = '{\"x\": 1}'"])
+@pytest.mark.parametrize("change", ["policy = x'ff00'", "failure = '{'", "failure = '{\"x\": 1}'"])
 def test_a_damaged_row_is_trouble_with_the_storage(path: Path, change: str) -> None:
     db = sqlite3.connect(path)
     db.execute(f"UPDATE policy SET {change}")  # noqa: S608

@@ -1,14 +1,11 @@
--- Columns in place of JSON, the text deflated (TEXT where it is not), a time of upkeep, and history
+-- The policy deflated or as text (policy_row.py), a time of upkeep, and history
 ALTER TABLE policy RENAME TO policy_1;
 
 CREATE TABLE policy (
   number INTEGER PRIMARY KEY,
   domain TEXT NOT NULL UNIQUE,
-  record_id TEXT,                       -- of the policy below; NULL where none was ever had
-  mode TEXT,                            -- NULL where no policy was ever had
-  mx TEXT,                              -- patterns, a blank between
-  max_age INTEGER,                      -- seconds
-  text BLOB NOT NULL,                   -- the policy as served: TEXT, or deflated (policy_row.py)
+  record_id TEXT,                       -- of the policy below
+  policy BLOB,                          -- printed, an empty line, as served; NULL where none was had
   first_seen REAL NOT NULL,             -- this version; seconds since 1970, as all times
   fetched_at REAL NOT NULL,             -- the last time
   seen_by TEXT NOT NULL,                -- the look-up that saw this version first
@@ -16,12 +13,13 @@ CREATE TABLE policy (
   failure TEXT                          -- JSON of FetchFailure
 );
 
-INSERT INTO policy (domain, record_id, mode, mx, max_age, text, first_seen, fetched_at, seen_by,
-                    due_at, failure)
-SELECT domain, record_id, json_extract(policy, '$.mode'),
-       (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(policy, '$.mx')),
-       json_extract(policy, '$.max_age'), text, fetched_at, fetched_at, 'delivery',
-       CAST(fetched_at AS INTEGER) + 43200,
+INSERT INTO policy (domain, record_id, policy, first_seen, fetched_at, seen_by, due_at, failure)
+SELECT domain, record_id,
+       'version: STSv1' || char(10) || 'mode: ' || json_extract(policy, '$.mode') || char(10)
+       || (SELECT coalesce(group_concat('mx: ' || value || char(10), ''), '')
+           FROM json_each(policy, '$.mx'))
+       || 'max_age: ' || json_extract(policy, '$.max_age') || char(10) || char(10) || text,
+       fetched_at, fetched_at, 'delivery', CAST(fetched_at AS INTEGER) + 43200,
        json_set(failure, '$.count', 1, '$.since', json_extract(failure, '$.at'))
 FROM policy_1 ORDER BY domain;
 
@@ -33,10 +31,7 @@ CREATE TABLE past (
   number INTEGER PRIMARY KEY,
   domain TEXT NOT NULL,
   record_id TEXT,
-  mode TEXT,
-  mx TEXT,
-  max_age INTEGER,
-  text BLOB NOT NULL,
+  policy BLOB NOT NULL,
   first_seen REAL NOT NULL,
   last_seen REAL NOT NULL,              -- when it was last fetched
   seen_by TEXT NOT NULL,
