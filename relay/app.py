@@ -135,18 +135,20 @@ class Relay:
         worker: Worker = ALONE,
         damaged: Path | None = None,
     ) -> None:
-        """Lock and open the storage. Raises StorageLockedError, StorageError.
+        """Lock and open the storage. Raises StorageLockedError, StorageError; ConfigError where a
+        route's credentials have become unreadable since the configuration was.
 
         `damaged` is a database to begin anew: an earlier relay of this process ended for it.
         """
         self._settings = settings
         self._journal = journal
         self._clock: Clock = SystemClock()
+        delivery = _delivery_settings(settings)
         self._stores = _open_stores(settings.storage_directory, worker, damaged, self._clock.now())
         resolver = build_resolver(settings, self._clock)
         self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         self._deliverer = Deliverer(
-            _delivery_settings(settings),
+            delivery,
             resolver,
             self._finder.find,
             self._clock,
