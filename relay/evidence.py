@@ -46,7 +46,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicySnapshot:
-    """The policy in force when something was found. `max_age` in seconds, `expires` since 1970."""
+    """The policy in force when something was found. `max_age` in seconds, `expires` since 1970.
+
+    `mx` may be without the last patterns of a policy that lists very many.
+    """
 
     id: str | None
     mode: str

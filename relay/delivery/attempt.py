@@ -26,6 +26,7 @@ from relay.outcome import DeliveryResult, Outcome, Reason
 from relay.reply import Severity
 
 _TIME_LIMIT = 1800.0  # seconds; then no new address is tried: many silent ones would take hours
+_SHOWN = 5  # patterns told in a sentence; a policy has room for ten thousand
 _Walk = Generator[Hop, HopReport, None]
 
 
@@ -181,7 +182,8 @@ class Attempt:
             self._note(host, self._mismatch(host), Action.DELIVERED)
 
     def _mismatch(self, host: Host) -> Flaw:
-        listed = ", ".join(self._terms.snapshot.mx) if self._terms.snapshot else "no host"
+        patterns = self._terms.snapshot.mx if self._terms.snapshot else ("no host",)
+        listed = ", ".join(patterns[:_SHOWN]) + " and others" * (len(patterns) > _SHOWN)
         detail = f"{host.name} is not in the policy of {self._terms.domain}, which lists {listed}"
         return Flaw(Failure.MX_MISMATCH, detail)
 

@@ -26,6 +26,7 @@ _SIZE_LIMIT = 65_536  # octets, RFC 8461 §3.3
 _TEXT_PLAIN = re.compile(r"text/plain[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _PATH = "/.well-known/mta-sts.txt"
 _OK = 200
+_TEXT_LIMIT = 200  # characters kept of an error's text
 _AT_ONCE = 100  # fetches under way, each with a connection; further ones wait for their turn
 _ADDRESSES = 4  # tried of one host
 _ADDRESS_TIME = 10.0  # seconds one of several addresses may take to connect, TLS included
@@ -123,7 +124,8 @@ class PolicyFetcher:
                 raise MtaStsError("dns_error", f"{host} cannot be looked up: {answer.detail}")
         allowed = [one for one in answer.records if is_allowed(one, self._settings.allow_internal)]
         if not allowed:
-            text = f"{host} has only internal addresses ({', '.join(answer.records)})"
+            shown = ", ".join(answer.records[:_ADDRESSES])
+            text = f"{host} has only internal addresses ({shown})"
             raise MtaStsError("unsafe_address", text)
         return tuple(allowed)
 
@@ -181,7 +183,8 @@ def _error_of(host: str, error: httpx.HTTPError) -> MtaStsError:
     if fault := _certificate_fault(error):
         why = getattr(fault, "verify_message", "") or str(fault)
         return MtaStsError("webpki_invalid", f"the certificate of {host} is not valid: {why}")
-    text = str(error) or type(error).__name__
+    # what the host sent may be quoted, up to the HTTP client's own limit of 100 000 octets
+    text = ascii(str(error))[1:-1][:_TEXT_LIMIT] or type(error).__name__
     return MtaStsError("http_error", f"https://{host}{_PATH} cannot be fetched: {text}")
 
 

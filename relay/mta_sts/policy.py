@@ -19,6 +19,7 @@ _NUMBER = re.compile(rb"[0-9]{1,10}")
 _LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PATTERN = re.compile(rb"(?:\*\.)?" + _LABEL + rb"(?:\." + _LABEL + rb")*")
 _NAME_LIMIT = 255
+_NOTED = 100  # patterns kept with a finding; with all a file has room for, records would fill disks
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class CachedPolicy:
         policy = self.policy
         if policy is None:
             return None
-        return PolicySnapshot(self.record_id, policy.mode, policy.mx, policy.max_age, self.expires)
+        mx = policy.mx[:_NOTED]
+        return PolicySnapshot(self.record_id, policy.mode, mx, policy.max_age, self.expires)
 
 
 SeenBy = Literal["delivery", "refresh", "command"]

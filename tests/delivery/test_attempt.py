@@ -146,6 +146,14 @@ class TestUnlisted:
         assert (finding.time, finding.recipients) == (NOW, 1)
         assert finding.addresses == (A1, A2)
 
+    def test_a_long_list_is_cut_short(self) -> None:
+        patterns = tuple(f"mx{number}.d.test" for number in range(100))
+        snapshot = PolicySnapshot("1", "enforce", patterns, 86400, NOW + 86400)
+        terms = Terms("d.test", "enforce", snapshot, ladder_for("enforce", Floors()))
+        (finding,) = Attempt(terms, (UNLISTED,), (ONE,), NOW).final().findings
+        assert finding.detail.endswith("which lists mx0.d.test, mx1.d.test, mx2.d.test, "
+                                       "mx3.d.test, mx4.d.test and others")  # fmt: skip
+
     def test_testing_goes_there(self) -> None:
         """STS-89, CNF-12: the order does not change."""
         hops, result = play([OK], "testing", (UNLISTED, B))

@@ -392,3 +392,39 @@ async def test_a_host_that_breaks_off(world: World, point: Any, order: tuple[str
     world.policy_host(D, BODY).cut = point
     world.dns.replace(HOST, "A", *order)
     assert await fetched(world) == "http_error"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"version: STSv1\r\n",
+        b"x" * 90_000 + b"\r\n\r\n",
+        b"HTTP/1.1 \x1b[31m 200\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 50_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        HEAD + b"Content-Length: 9" + b"9" * 5000 + b"\r\n\r\nab",
+        HEAD + b"Content-Length: -1\r\n\r\nab",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffffff\r\nab",
+        HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        HEAD + b"\0: x\r\nContent-Length: 2\r\n\r\nab",
+    ],
+)
+async def test_what_is_no_http_is_told_in_a_sentence(world: World, octets: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(octets)
+        await writer.drain()
+
+    world.dns.add(HOST, "A", "127.0.0.1")
+    async with serving(talk, "127.0.0.1", 0, world.ca.issue([HOST]).server_context()) as port:
+        with pytest.raises(MtaStsError) as caught:
+            await fetcher(world, port=port).fetch(D)
+    assert caught.value.code == "http_error"
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 300

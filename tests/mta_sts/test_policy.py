@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.address import Domain
 from relay.mta_sts import MtaStsError, Policy, parse_policy, parse_txt
-from relay.mta_sts.policy import moment
+from relay.mta_sts.policy import CachedPolicy, moment
 
 GOOD = b"version: STSv1\nmode: enforce\nmx: mx.d.test\nmax_age: 86400\n"
 
@@ -232,3 +233,10 @@ def test_printed_and_parsed_again(mode: str, mx: list[str], max_age: int, end: s
 )
 def test_the_documented_object(policy: Policy, shown: dict[str, object]) -> None:
     assert policy.as_dict() == shown
+
+
+def test_a_finding_does_not_carry_ten_thousand_patterns() -> None:
+    body = GOOD + b"".join(b"mx: %d.test\n" % number for number in range(200))
+    snapshot = CachedPolicy(Domain("d.test"), "1", parse_policy(body)).snapshot()
+    assert snapshot is not None
+    assert (len(snapshot.mx), snapshot.mx[:2]) == (100, ("mx.d.test", "0.test"))
