@@ -440,6 +440,8 @@ def _events(
         # RFC 5321 §4.5.5: no failure is lost silently, not even that of a notice
         why = "not asked for" if has_sender(job.envelope) else "no sender to tell"
         events.append(("unnotified", {"queue_id": job.message_id, "to": given_up, "why": why}))
+    if not result.outcomes and rest is None:
+        events.append(("withdrawn", {"queue_id": job.message_id, "domain": job.domain}))
     for notice in settlement.notices:
         told = {"queue_id": job.message_id, "notice": notice.id, "to": notice.envelope.recipients}
         events.append(("notified", dict(told)))

@@ -14,7 +14,7 @@ _COMMANDS = {
     "check": "Check the configuration and say every fault at once.",
     "policy": "Look up a domain's MTA-STS policy.",
     "violations": "Show what was wrong with hosts and policies, and what was done.",
-    "queue": "Show, retry or drop queued mail.",
+    "queue": "Show, retry, hold, release or drop queued mail.",
     "demo": "Show the relay at work in a small internet on loopback.",
 }
 

@@ -1,120 +1,150 @@
 """`relay queue`: what waits, why, and what to do about it; works beside a running relay."""
 
-import sys
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
 
 import click
 
-from relay.cli.options import DomainName, config_option, json_option, settings_from
+from relay.cli import queue_work
+from relay.cli.options import config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table, printable
-from relay.clock import SystemClock
+from relay.cli.queue_filter import filter_options, nothing
 from relay.db.desk import Desk
 from relay.queue.job import QueueRecord
+from relay.queue.selection import Selection
 from relay.timestamp import rfc3339
 
 _COLUMNS = ("id", "from", "to", "size", "tries", "next attempt", "state", "why", "last answer")
-
-_domain_option = click.option(
-    "--domain", type=DomainName(), help="Only mail for this recipient domain."
-)
+_TABLE = 1000  # rows of a table without --limit: it is laid out as a whole
+_BODY_LIMIT = 1 << 30
 
 
 @click.group("queue")
 def command() -> None:
-    """Show, retry or drop queued mail."""
+    """Show, retry, hold, release or drop queued mail."""
+
+
+for _work in (queue_work.retry, queue_work.hold, queue_work.release, queue_work.drop):
+    command.add_command(_work)
 
 
 @command.command("list")
 @config_option
 @json_option
-@_domain_option
-def list_jobs(config_path: str | None, as_json: bool, domain: str | None) -> None:
+@filter_options
+@click.option(
+    "--count",
+    "by",
+    type=click.Choice(["reason", "domain", "mx"]),
+    help="Only count jobs, by what they have in common.",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many; a table has 1000 rows.")
+@click.option("--after", metavar="ID", help="Go on behind this job.")
+def list_jobs(
+    config_path: str | None,
+    as_json: bool,
+    selection: Selection,
+    by: str | None,
+    limit: int | None,
+    after: str | None,
+) -> None:
     """List what is queued, the oldest first."""
-    records = _desk(config_path).jobs(domain)
+    desk = Desk(settings_from(config_path).storage_directory)
+    if by:
+        _print_tally(desk, by, selection, as_json=as_json)
+        return
+    records = desk.jobs(selection, after)
     if as_json:
-        for record in records:
+        for record in islice(records, limit):
             print_json(record.as_dict())
         return
-    print_table(_COLUMNS, map(_row, records), empty="the queue is empty")
+    shown = list(islice(records, limit or _TABLE))
+    print_table(_COLUMNS, map(_row, shown), empty="the queue is empty")
+    if next(records, None):
+        click.echo(f"there are more: --after {shown[-1].id}, or --limit", err=True)
 
 
 @command.command("show")
 @config_option
 @json_option
+@click.option("--body", is_flag=True, help="Show the content too, not only its header.")
 @click.argument("name", metavar="ID")
-def show(config_path: str | None, as_json: bool, name: str) -> None:
-    """Show one job, or all those of a message, with the message's header."""
-    desk = _desk(config_path)
-    records = desk.find(name) or _nothing(name)
+def show(config_path: str | None, as_json: bool, body: bool, name: str) -> None:
+    """Show one job, or all those of a message: its attempts, and the message's header."""
+    desk = Desk(settings_from(config_path).storage_directory)
+    records = desk.find(name) or nothing(name)
     for record in records:
+        attempts = [one.as_dict() for one in desk.history(record.id)]
         if as_json:
-            print_json(record.as_dict())
-            continue
-        for field, value in record.as_dict().items():
-            click.echo(f"{field:>12}: {_shown(value)}")
-        click.echo()
+            shown = record.as_dict() | {"history": attempts}
+            print_json(shown | _content(desk, record.message_id, body=body))
+        else:
+            _print_record(record, attempts)
     if not as_json:
-        for line in desk.header(records[0].message_id).split("\r\n"):
-            click.echo(printable(line.replace("\t", " ")))
+        for text in _content(desk, records[0].message_id, body=body).values():
+            _print_text(text)
 
 
-@command.command("retry")
-@config_option
-@_domain_option
-@click.argument("names", metavar="[ID]...", nargs=-1)
-def retry(config_path: str | None, domain: str | None, names: tuple[str, ...]) -> None:
-    """Try now what waits: these jobs or messages, those of a domain, or everything."""
-    desk = _desk(config_path)
-    count = desk.retry(_chosen(desk, names, domain), SystemClock().now())
-    click.echo(f"{count} to be tried now")
+def _content(desk: Desk, message_id: str, *, body: bool) -> dict[str, str]:
+    if not body:
+        return {"header": desk.header(message_id)}
+    header, _, rest = desk.content(message_id, _BODY_LIMIT).partition(b"\r\n\r\n")
+    return {"header": header.decode("utf-8", "replace"), "body": rest.decode("utf-8", "replace")}
 
 
-@command.command("drop")
-@config_option
-@_domain_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.argument("names", metavar="[ID]...", nargs=-1)
-def drop(config_path: str | None, domain: str | None, yes: bool, names: tuple[str, ...]) -> None:
-    """Drop mail without telling its sender: these jobs or messages, or those of a domain."""
-    if not names and not domain:
-        raise click.UsageError("name what to drop: IDs or --domain")
-    desk = _desk(config_path)
-    chosen = _chosen(desk, names, domain)
-    if not names and not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError(f"dropping by --domain needs --yes ({len(chosen)} jobs)")
-        click.confirm(f"Drop {len(chosen)} jobs for {domain}?", abort=True)
-    click.echo(f"{desk.drop(chosen)} dropped")
+def _print_tally(desk: Desk, by: str, selection: Selection, *, as_json: bool) -> None:
+    counted = desk.tally(by, selection)
+    if as_json:
+        for one in counted:
+            print_json(
+                {
+                    by: one.value or None,
+                    "jobs": one.jobs,
+                    "recipients": one.recipients,
+                    "oldest": rfc3339(one.oldest),
+                }
+            )
+        return
+    rows = [
+        (one.value or "-", str(one.jobs), str(one.recipients), _moment(one.oldest))
+        for one in counted
+    ]
+    print_table((by, "jobs", "recipients", "oldest"), rows, empty="the queue is empty")
 
 
-def _desk(config_path: str | None) -> Desk:
-    return Desk(settings_from(config_path).storage_directory)
+def _print_record(record: QueueRecord, attempts: Iterable[dict[str, Any]]) -> None:
+    for field, value in record.as_dict().items():
+        click.echo(f"{field:>12}: {_shown(value)}")
+    for number, attempt in enumerate(attempts):
+        label = "history" if not number else ""
+        words = (attempt["time"], attempt["reason"], attempt["host"] or "-", attempt["reply"])
+        click.echo(f"{label:>12}{' ' if number else ':'} {printable('  '.join(words))}")
+    click.echo()
 
 
-def _chosen(desk: Desk, names: tuple[str, ...], domain: str | None) -> list[str]:
-    if not names:
-        return [record.id for record in desk.jobs(domain)]
-    found = [record for name in names for record in desk.find(name) or _nothing(name)]
-    return [record.id for record in found if domain in (None, record.domain)]
-
-
-def _nothing(name: str) -> list[QueueRecord]:
-    click.echo(f"relay: there is no job and no message {name!r} in the queue", err=True)
-    sys.exit(1)
+def _print_text(text: str) -> None:
+    for line in text.removesuffix("\r\n").split("\r\n"):
+        click.echo(printable(line.replace("\t", " ")))
+    click.echo()
 
 
 def _row(record: QueueRecord) -> tuple[str, ...]:
-    due = "-" if record.next_attempt is None else rfc3339(record.next_attempt)[:19]
     return (
         record.id,
         record.sender or "<>",
         ", ".join(record.recipients),
         str(record.size),
         str(record.attempts),
-        due.replace("T", " "),
+        "-" if record.next_attempt is None else _moment(record.next_attempt),
         record.state,
         record.reason or "-",
         record.last.reply if record.last else "-",
     )
+
+
+def _moment(seconds: float) -> str:
+    return rfc3339(seconds)[:19].replace("T", " ")
 
 
 def _shown(value: object) -> str:

@@ -15,21 +15,40 @@ from relay.queue.job import Claim, Job, Last, Remainder, split
 
 log = logging.getLogger(__name__)
 
+_HISTORY = 20  # attempts remembered of a job
+_SHARE = 4  # a domain gets a quarter of a claim at most, where others wait too
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
                    created, size, state, next_attempt, dsn)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_TURNS = """
+  SELECT domain FROM turn
+  WHERE next_due <= ? AND domain NOT IN (SELECT value FROM json_each(?))
+  ORDER BY next_due LIMIT ?"""
 _DUE = """
   SELECT message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
          created, attempts, warned, dsn
-  FROM job WHERE state = 'waiting' AND next_attempt <= ?
-  AND domain NOT IN (SELECT value FROM json_each(?))
+  FROM job WHERE state = 'waiting' AND domain = ? AND next_attempt <= ?
   ORDER BY next_attempt LIMIT ?"""
+_NEXT_TURN = """
+  INSERT OR REPLACE INTO turn
+  SELECT domain, min(next_attempt) FROM job WHERE state = 'waiting' AND domain = ?
+  GROUP BY domain"""
+# SQLite's json functions fail on what is no JSON, and a settlement must not
 _KEEP = """
-  UPDATE job SET state = 'waiting', recipients = ?, attempts = attempts + 1, next_attempt = ?,
-                 reason = ?, last = ?, warned = ?
-  WHERE message_id = ? AND number = ?"""
+  UPDATE job SET state = iif(on_hold, 'held', 'waiting'), on_hold = 0, recipients = :recipients,
+                 attempts = attempts + 1, next_attempt = :next_attempt, reason = :reason,
+                 last = :last, warned = :warned,
+                 history = json_insert(
+                   CASE WHEN NOT coalesce(json_valid(history), 0) THEN '[]'
+                        WHEN json_array_length(history) < :most THEN history
+                        ELSE json_remove(history, '$[0]') END,
+                   '$[#]', json(:attempt))
+  WHERE message_id = :message_id AND number = :number"""
+_GIVE_BACK = """
+  UPDATE job SET state = 'held', on_hold = 0
+  WHERE message_id = ? AND number = ? AND state = 'active' AND on_hold"""
 _END_MESSAGE = """
   DELETE FROM message
   WHERE id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE message_id = message.id)"""
@@ -47,16 +66,33 @@ def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
 def claim(
     now: float, limit: int, passing_over: Sequence[str], db: sqlite3.Connection
 ) -> list[Claim]:
-    """Make due jobs active, the longest due first; one that cannot be read is held."""
-    domains = orjson.dumps(passing_over).decode()
+    """Make due jobs active, the longest due first within a domain, and of several domains."""
+    claims: list[Claim] = []
+    passed_over = orjson.dumps(passing_over).decode()
+    while not claims:
+        turns = [domain for (domain,) in db.execute(_TURNS, (now, passed_over, limit)).fetchall()]
+        if not turns:
+            break
+        most = limit if len(turns) == 1 else -(-limit // _SHARE)
+        for domain in turns:
+            claims += _claim_from(domain, now, min(most, limit - len(claims)), db)
+            if len(claims) == limit:
+                break
+    return claims
+
+
+# Asked for a domain whose jobs are no longer due, it claims none and puts the domain's turn right
+def _claim_from(domain: str, now: float, limit: int, db: sqlite3.Connection) -> list[Claim]:
     jobs = []
-    for row in db.execute(_DUE, (now, domains, limit)).fetchall():
+    for row in db.execute(_DUE, (domain, now, limit)).fetchall():
         if job := _job(row):
             jobs.append(job)
         else:
             _hold_damaged(row[:2], now, db)
     activate = "UPDATE job SET state = 'active' WHERE message_id = ? AND number = ?"
     db.executemany(activate, [job_key(job.id) for job in jobs])
+    if not db.execute(_NEXT_TURN, (domain,)).rowcount:
+        db.execute("DELETE FROM turn WHERE domain = ?", (domain,))
     return [Claim(job) for job in jobs]
 
 
@@ -92,10 +128,26 @@ def is_active(job_id: str, db: sqlite3.Connection) -> bool:
 
 
 def keep(job_id: str, rest: Remainder, db: sqlite3.Connection) -> None:
-    """Let what is left of a job wait."""
-    recipients, last = orjson.dumps(rest.recipients).decode(), orjson.dumps(rest.last).decode()
-    values = (recipients, rest.next_attempt, rest.reason, last, rest.warned)
-    db.execute(_KEEP, (*values, *job_key(job_id)))
+    """Let what is left of a job wait, or hold it where the operator asked for that meanwhile."""
+    message_id, number = job_key(job_id)
+    attempt = {
+        "time": rest.last.time,
+        "reason": rest.reason,
+        "host": rest.last.host,
+        "reply": rest.last.reply,
+    }
+    values = {
+        "recipients": orjson.dumps(rest.recipients).decode(),
+        "next_attempt": rest.next_attempt,
+        "reason": rest.reason,
+        "last": orjson.dumps(rest.last).decode(),
+        "warned": rest.warned,
+        "attempt": orjson.dumps(attempt).decode(),
+        "most": _HISTORY,
+        "message_id": message_id,
+        "number": number,
+    }
+    db.execute(_KEEP, values)
 
 
 def end(job_id: str, db: sqlite3.Connection) -> None:
@@ -105,16 +157,25 @@ def end(job_id: str, db: sqlite3.Connection) -> None:
     db.execute(_END_MESSAGE, (message_id,))
 
 
-def dropped(db: sqlite3.Connection) -> set[str]:
-    """The ids of jobs the operator dropped while they were active."""
-    rows = db.execute("SELECT message_id, number FROM job WHERE dropped").fetchall()
-    return {f"{message_id}.{number}" for message_id, number in rows}
+def revoked(db: sqlite3.Connection) -> set[str]:
+    """The ids of active jobs that the operator has dropped or wants held."""
+    query = "SELECT message_id, number FROM job WHERE dropped OR on_hold"
+    return {f"{message_id}.{number}" for message_id, number in db.execute(query).fetchall()}
+
+
+def give_back(job_id: str, db: sqlite3.Connection) -> None:
+    """Do with an active job what the operator asked for; without that it goes on waiting."""
+    if not is_wanted(job_id, db):
+        end(job_id, db)
+    elif not db.execute(_GIVE_BACK, job_key(job_id)).rowcount:
+        wait = "UPDATE job SET state = 'waiting' WHERE message_id = ? AND number = ?"
+        db.execute(wait, job_key(job_id))
 
 
 def release_all(db: sqlite3.Connection) -> None:
-    """No job is active any more: they wait, or end if they were dropped."""
-    for job_id in dropped(db):
-        end(job_id, db)
+    """No job is active any more: they wait, or are held or end if the operator asked for that."""
+    for job_id in revoked(db):
+        give_back(job_id, db)
     db.execute("UPDATE job SET state = 'waiting' WHERE state = 'active'")
 
 

@@ -43,9 +43,13 @@ class Spool:
         """See QueueStore."""
         return await self._committer.run(partial(_settle, settlement, claimed))
 
-    async def dropped(self) -> set[str]:
+    async def revoked(self) -> set[str]:
         """See QueueStore."""
-        return await self._committer.run(jobs.dropped)
+        return await self._committer.run(jobs.revoked)
+
+    async def give_back(self, job_id: str) -> None:
+        """See QueueStore."""
+        await self._committer.run(partial(jobs.give_back, job_id))
 
     async def release_all(self) -> None:
         """See QueueStore."""

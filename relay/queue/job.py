@@ -64,6 +64,25 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """How one attempt ended that did not finish its job; `host` None: none was concerned."""
+
+    time: float
+    reason: str
+    host: str | None
+    reply: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented object."""
+        return {
+            "time": rfc3339(self.time),
+            "reason": self.reason,
+            "host": self.host,
+            "reply": self.reply,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRecord:
     """A job as `relay queue` shows it; the fields are the outside contract."""
 

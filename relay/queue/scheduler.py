@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from relay.address import parse_mailbox
@@ -14,7 +15,7 @@ from relay.clock import Clock
 from relay.envelope import Envelope, Message
 from relay.errors import StorageClosedError, StorageError
 from relay.outcome import DeliveryResult
-from relay.queue.job import Claim, Settlement
+from relay.queue.job import Claim, Job, Settlement
 from relay.queue.patience import Spacing, pause
 from relay.queue.settle import Rules, settle, settle_later
 from relay.queue.share import Share
@@ -58,7 +59,10 @@ class Scheduler:
         on_settled: OnSettled,
         limits: Limits = Limits(),
     ) -> None:
-        """`on_settled` is told every settlement once it is safe."""
+        """`on_settled` is told every settlement once it is safe.
+
+        A job that the operator took back before its attempt is told as done, without an outcome.
+        """
         self._store = store
         self._deliver = deliver
         self._rules = rules
@@ -91,7 +95,7 @@ class Scheduler:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                await self._forget_dropped()
+                await self._forget_revoked()
                 await self._claim_due()
             except StorageError as error:
                 self._note(error, "the queue cannot be read")
@@ -118,12 +122,12 @@ class Scheduler:
         except StorageError as error:
             log.warning("the queue could not be left in order; the next start mends it: %s", error)
 
-    async def _forget_dropped(self) -> None:
-        dropped = await self._store.dropped() if self._waiting else set()
+    async def _forget_revoked(self) -> None:
+        revoked = await self._store.revoked() if self._waiting else set()
         for domain, claims in list(self._waiting.items()):
-            for claim in [one for one in claims if one.job.id in dropped]:
+            for claim in [one for one in claims if one.job.id in revoked]:
                 claims.remove(claim)
-                self._spawn(self._keep(Settlement(claim.job, None), _NOTHING), domain)
+                self._spawn(self._give_back(claim.job), domain)
             if not claims:
                 del self._waiting[domain]
 
@@ -131,7 +135,7 @@ class Scheduler:
         limit = min((self._window.free + 1) // 2, _CLAIMS)
         full = self._window.full()
         claims = await self._store.claim(self._clock.now(), limit, full) if limit else []
-        self._behind = bool(full) or len(claims) == limit
+        self._behind = bool(full) or bool(claims)
         self._take_on(claims)
 
     # Whether the message's jobs come straight into the window; else the store is to be asked
@@ -234,19 +238,31 @@ class Scheduler:
             why = "an internal error; the relay's log tells more"
         return settle_later(job, why, self._clock.now(), self._rules), _NOTHING
 
-    # Never given up while the relay runs: what was delivered must not be delivered again
     async def _keep(self, settlement: Settlement, result: DeliveryResult) -> None:
-        for tries in count(1):
+        async def settle() -> None:
             claimed = all(map(self._admit, settlement.notices))
+            self._take_on(await self._store.settle(settlement, claimed=claimed))
+
+        if await self._insist(settle, "what became of a job cannot be kept"):
+            self._on_settled(settlement, result)
+
+    async def _give_back(self, job: Job) -> None:
+        if await self._insist(partial(self._store.give_back, job.id), "a job cannot be given back"):
+            self._on_settled(Settlement(job, None), _NOTHING)
+
+    # Never given up while the relay runs: what was delivered must not be delivered again
+    async def _insist(self, work: Callable[[], Awaitable[None]], trouble: str) -> bool:
+        for tries in count(1):
             try:
-                self._take_on(await self._store.settle(settlement, claimed=claimed))
-                break
+                await work()
             except StorageError as error:
-                self._note(error, "what became of a job cannot be kept")
+                self._note(error, trouble)
+            else:
+                return True
             if self._closing.is_set():
-                return
+                break
             await _wait_for(self._closing, pause(tries))
-        self._on_settled(settlement, result)
+        return False
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:

@@ -20,9 +20,11 @@ class QueueStore(Protocol):
         ...
 
     async def claim(self, now: float, limit: int, passing_over: Sequence[str] = ()) -> list[Claim]:
-        """Take on at most `limit` waiting jobs that are due, the longest due first.
+        """Take on at most `limit` waiting jobs that are due; none: no more are.
 
-        Domains in `passing_over` are left alone.
+        The longest due of a domain come first, and no domain keeps the others from being taken on;
+        those in `passing_over` are left alone. What it costs grows with `limit`, not with the
+        queue.
         """
         ...
 
@@ -33,12 +35,17 @@ class QueueStore(Protocol):
     async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
         """Keep the result of an attempt in one transaction; the claims are those of its notices.
 
-        A job the operator dropped meanwhile ends here, without a notice.
+        A job the operator dropped meanwhile ends here, without a notice; one that is to be held
+        is held.
         """
         ...
 
-    async def dropped(self) -> set[str]:
-        """The ids of active jobs that the operator has dropped."""
+    async def revoked(self) -> set[str]:
+        """The ids of active jobs that the operator has dropped or wants held."""
+        ...
+
+    async def give_back(self, job_id: str) -> None:
+        """Do with an active job, which was not attempted, what the operator asked for."""
         ...
 
     async def release_all(self) -> None:

@@ -6,12 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from relay.db import jobs as jobs_module
 from relay.db.desk import Desk
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
@@ -125,7 +127,7 @@ async def test_an_operator_drops_a_waiting_and_an_active_job(spool: Spool, tmp_p
     (claim,) = await spool.put(message("A1", "a@d.test"), claimed=True)
     assert desk.drop(["W1.1", "A1.1", "no such"]) == 2
     assert [record.id for record in desk.jobs()] == ["A1.1"]
-    assert await spool.dropped() == {"A1.1"}
+    assert await spool.revoked() == {"A1.1"}
     rest = Remainder(("a@d.test",), 200.0, "dns", Last(1.0, None, "451"), warned=False)
     notice = Message("N1", Envelope(None, ("me@a.test",)), b"x: y\r\n\r\n", 100.0)
     assert await spool.settle(Settlement(claim.job, rest, (notice,)), claimed=True) == []
@@ -137,6 +139,43 @@ async def test_an_operator_retries_what_waits(spool: Spool, tmp_path: Path) -> N
     assert await spool.claim(50.0, 10) == []
     assert Desk(tmp_path).retry(["W1.1"], 50.0) == 1
     assert [claim.job.id for claim in await spool.claim(50.0, 10)] == ["W1.1"]
+
+
+async def test_a_crowd_for_one_domain_leaves_room_for_the_others(spool: Spool) -> None:
+    crowd = [message(f"Q{number:03}", "a@crowd.test") for number in range(100)]
+    few = [message(f"R{number}", f"a@d{number}.test") for number in range(5)]
+    await asyncio.gather(*(spool.put(one, claimed=False) for one in (*crowd, *few)))
+    taken = Counter(one.job.domain for one in await spool.claim(200.0, 20))
+    assert (taken.pop("crowd.test"), len(taken)) == (5, 5)
+    assert len(await spool.claim(200.0, 1000, ["crowd.test"])) == 0
+    rest = [len(await spool.claim(200.0, 60)) for _ in range(3)]
+    assert rest == [60, 35, 0]
+
+
+async def test_turns_that_came_to_nothing_hide_nothing(spool: Spool, tmp_path: Path) -> None:
+    gone = [message(f"Q{number:03}", f"a@d{number}.test") for number in range(50)]
+    await asyncio.gather(
+        *(spool.put(one, claimed=False) for one in (*gone, message("R", "a@z.test")))
+    )
+    Desk(tmp_path).drop([one.id for one in gone])
+    assert [one.job.message_id for one in await spool.claim(200.0, 5)] == ["R"]
+
+
+async def test_claiming_looks_at_no_more_than_it_takes(spool: Spool) -> None:
+    plans = await spool._committer.run(
+        lambda db: [
+            row[3]
+            for query, values in (
+                (jobs_module._TURNS, (1.0, "[]", 5)),
+                (jobs_module._DUE, ("d.test", 1.0, 5)),
+                (jobs_module._NEXT_TURN, ("d.test",)),
+                ("SELECT message_id, number FROM job WHERE dropped OR on_hold", ()),
+            )
+            for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)
+        ]
+    )
+    assert [one for one in plans if "SCAN job" in one and "USING" not in one] == []
+    assert [one for one in plans if "TEMP B-TREE" in one] == []
 
 
 @pytest.mark.parametrize(

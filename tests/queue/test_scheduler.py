@@ -382,6 +382,25 @@ async def test_dropped_mail_that_waits_for_its_turn_is_not_delivered(
     assert [recipient for _, recipient in house.script.log] == ["Q1@d.test", "Q3@d.test"]
 
 
+async def test_held_mail_that_waits_for_its_turn_is_not_delivered(
+    build: Build, tmp_path: Path
+) -> None:
+    desk = Desk(tmp_path)
+    async with build(Limits(per_domain=1)) as house:
+        house.script.slow.add("d.test")
+        for name in ("Q1", "Q2", "Q3"):
+            await house.accept(name, f"{name}@d.test")
+        assert await asyncio.to_thread(desk.hold, ["Q2"]) == 1
+        (gone,) = await house.told.count(1)
+        assert gone.job.id == "Q2.1"
+        house.script.open["d.test"].set()
+        await house.told.count(3)
+        assert [(one.id, one.state) for one in desk.jobs()] == [("Q2.1", "held")]
+        await asyncio.to_thread(desk.release, ["Q2"])
+        await house.told.count(4)
+    assert [recipient for _, recipient in house.script.log][2] == "Q2@d.test"
+
+
 async def test_an_active_job_that_is_dropped_ends_with_its_attempt(
     build: Build, tmp_path: Path
 ) -> None:

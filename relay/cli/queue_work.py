@@ -1,0 +1,85 @@
+"""`relay queue retry`, `hold`, `release` and `drop`: by id or by filter, one or many."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from relay.cli.options import config_option, settings_from
+from relay.cli.queue_filter import filter_options, nothing
+from relay.clock import SystemClock
+from relay.db.desk import Desk
+from relay.queue.selection import EVERYTHING, Selection
+
+Names = tuple[str, ...]
+
+
+def _names_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("names", metavar="[ID]...", nargs=-1)(command)
+
+
+@click.command("retry")
+@config_option
+@filter_options
+@_names_option
+def retry(config_path: str | None, selection: Selection, names: Names) -> None:
+    """Try now what waits or is held: these jobs or messages, what fits, or everything."""
+    desk = _desk(config_path, names)
+    count = desk.retry(names or None, SystemClock().now(), selection)
+    click.echo(f"{count} to be tried now")
+
+
+@click.command("hold")
+@config_option
+@filter_options
+@_names_option
+def hold(config_path: str | None, selection: Selection, names: Names) -> None:
+    """Let mail rest until it is released or retried; the time it has left runs on."""
+    _require(names, selection, "hold")
+    click.echo(f"{_desk(config_path, names).hold(names or None, selection)} held")
+
+
+@click.command("release")
+@config_option
+@filter_options
+@_names_option
+def release(config_path: str | None, selection: Selection, names: Names) -> None:
+    """Let held mail go on as it was scheduled."""
+    _require(names, selection, "release")
+    click.echo(f"{_desk(config_path, names).release(names or None, selection)} released")
+
+
+@click.command("drop")
+@config_option
+@filter_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_names_option
+def drop(config_path: str | None, selection: Selection, yes: bool, names: Names) -> None:
+    """Drop mail without telling its sender: these jobs or messages, or what fits."""
+    _require(names, selection, "drop")
+    desk = _desk(config_path, names)
+    if not names and not yes:
+        # what comes in while somebody thinks is not what was asked about
+        now = SystemClock().now()
+        before = min(selection.created_before or now, now)
+        selection = replace(selection, created_before=before)
+        count = sum(one.jobs for one in desk.tally("reason", selection))
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"dropping by a filter needs --yes ({count} jobs)")
+        click.confirm(f"Drop {count} jobs?", abort=True)
+    click.echo(f"{desk.drop(names or None, selection)} dropped")
+
+
+def _desk(config_path: str | None, names: Names) -> Desk:
+    desk = Desk(settings_from(config_path).storage_directory)
+    for name in names:
+        if not desk.find(name):
+            nothing(name)
+    return desk
+
+
+def _require(names: Names, selection: Selection, verb: str) -> None:
+    if not names and selection == EVERYTHING:
+        raise click.UsageError(f"name what to {verb}: IDs, or a filter such as --domain")
