@@ -77,8 +77,11 @@ def test_list_counts(config: Path) -> None:
     ]
     assert rows[0]["oldest"] == "2001-09-09T01:46:40.000Z"
     table = queue(config, "list", "--count", "mx").stdout
-    counts = [line.split()[:2] for line in table.splitlines() if line.startswith(("mx.", "-"))]
-    assert counts == [["mx.d.test", "2"], ["-", "1"]]
+    cells = [line.split()[:2] for line in table.splitlines()]
+    assert [row for row in cells if row[:1] in (["mx.d.test"], ["-"])] == [
+        ["mx.d.test", "2"],
+        ["-", "1"],
+    ]
 
 
 def test_a_table_that_ends_early_says_how_to_go_on(config: Path) -> None:
