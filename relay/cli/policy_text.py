@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from relay.cli.output import printable
-from relay.mta_sts.lint import Remark
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult
 from relay.timestamp import rfc3339
+
+if TYPE_CHECKING:
+    from relay.mta_sts.lint import Remark
 
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"))
 _TWO = 1.995  # as good as two, since what is to last for days is milliseconds short of them
@@ -26,7 +29,7 @@ class View:
     result: PolicyResult
     cached: CachedPolicy | None = None
     hosts: Sequence[tuple[int, str]] | str | None = None
-    remarks: Sequence[Remark] | None = None
+    remarks: "Sequence[Remark] | None" = None
     way: str | None = None
     offline: bool = False
 
@@ -141,7 +144,7 @@ def _verdict(policy: Policy, host: str) -> str:
     return "refused: no pattern covers it"
 
 
-def _remarks(remarks: Sequence[Remark] | None) -> Iterator[str]:
+def _remarks(remarks: "Sequence[Remark] | None") -> Iterator[str]:
     if remarks is None:
         return
     rows = [f"{remark.severity:7}  {remark.text}" for remark in remarks]

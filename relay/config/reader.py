@@ -1,6 +1,5 @@
 """A TOML table becomes settings; every fault is told with its key. Opens no file."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -78,5 +77,7 @@ def _unknown(prefix: str, table: Iterable[str], known: Iterable[str]) -> list[st
 
 
 def _suggestion(name: str, known: list[str]) -> str:
+    import difflib  # 2 ms, and only for typing errors
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from relay.address import destination_address
-from relay.config.credentials import read_credentials
 from relay.config.sections import Route, Settings
-from relay.delivery.credentials import Credentials
 from relay.delivery.next_hop import NextHop
-from relay.delivery.tls import Floors
 from relay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from relay.delivery.credentials import Credentials
 
 
 def next_hops(settings: Settings) -> dict[str, NextHop]:
     """The next hops by domain pattern, their credentials read. Raises ConfigError."""
+    from relay.delivery.tls import Floors  # 5 ms, and not for commands
+
     if faults := list(faults_of_credentials(settings)):
         raise ConfigError(faults)
     return {
@@ -52,9 +55,12 @@ def _named(settings: Settings) -> Iterator[tuple[str, Route]]:
     return ((f"route[{number}]", route) for number, route in enumerate(settings.route))
 
 
-def _credentials(settings: Settings, route: Route) -> Credentials | None:
-    path = route.credentials
-    return read_credentials(settings.directory / path) if path else None
+def _credentials(settings: Settings, route: Route) -> "Credentials | None":
+    if route.credentials is None:
+        return None
+    from relay.config.credentials import read_credentials
+
+    return read_credentials(settings.directory / route.credentials)
 
 
 # Names are looked up at each delivery, which finds out then

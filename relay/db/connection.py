@@ -7,7 +7,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from relay.errors import StorageDamagedError, StorageError, StorageFullError
@@ -18,6 +17,7 @@ _JOURNAL_LIMIT = 64 * 1024 * 1024  # octets a journal keeps after a burst
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}  # primary result codes
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PRIVATE = 0o600
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def open_database(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
@@ -118,10 +118,7 @@ def _open(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection, name: str, path: Path) -> None:
-    folder = files("relay.db") / "migrations" / name
-    steps = sorted(
-        (one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name
-    )
+    steps = sorted((_MIGRATIONS / name).glob("*.sql"))
     if _version(db) == len(steps):
         return
     db.execute("BEGIN IMMEDIATE")

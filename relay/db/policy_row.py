@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
-
 from relay.address import Domain
 from relay.mta_sts.policy import (
     CachedPolicy,
@@ -33,7 +31,7 @@ def cached_of(row: Sequence[Any]) -> CachedPolicy:
     domain, record_id, packed, fetched_at, failure = row
     with _damage_told(domain):
         policy, text = (None, "") if packed is None else _unpack(packed, domain)
-        trouble = FetchFailure(**orjson.loads(failure)) if failure else None
+        trouble = _failure(failure) if failure else None
     return CachedPolicy(Domain(domain), record_id, policy, text, fetched_at, trouble)
 
 
@@ -66,7 +64,17 @@ def values_of(cached: CachedPolicy) -> dict[str, Any]:
 
 def failure_text(failure: FetchFailure | None) -> str | None:
     """The column `failure`."""
-    return orjson.dumps(failure).decode() if failure else None
+    if failure is None:
+        return None
+    import orjson
+
+    return orjson.dumps(failure).decode()
+
+
+def _failure(text: str) -> FetchFailure:
+    import orjson  # 5 ms, and few policies have a failure
+
+    return FetchFailure(**orjson.loads(text))
 
 
 # The policy is kept twice, as it was understood and as it was served: another version of the parser

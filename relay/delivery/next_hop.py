@@ -5,10 +5,11 @@ Pure; knows neither DNS nor connections.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from relay.delivery.credentials import Credentials
-from relay.delivery.tls import Floors
+if TYPE_CHECKING:
+    from relay.delivery.credentials import Credentials
+    from relay.delivery.tls import Floors
 
 R = TypeVar("R")
 
@@ -29,8 +30,8 @@ class NextHop:
     destination: str
     port: int | None = None
     by_mx: bool = True
-    floors: Floors | None = None
-    identity: Credentials | None = None
+    floors: "Floors | None" = None
+    identity: "Credentials | None" = None
     route: str | None = None
 
     def __str__(self) -> str:
