@@ -44,7 +44,7 @@ def _find_match(host: str, patterns: tuple[str, ...]) -> str | None:
         return None
     # RFC 8461 §4.1: the star stands for exactly one label, the leftmost
     parent = "." + host.partition(".")[2]
-    for pattern in map(str.lower, patterns):
+    for pattern in (one.lower() for one in patterns if one.isascii()):
         if pattern == host:
             return host
         if pattern.startswith("*.") and pattern[1:] == parent and _is_name(pattern[2:]):
@@ -53,15 +53,21 @@ def _find_match(host: str, patterns: tuple[str, ...]) -> str | None:
 
 
 def _normal(mx: str) -> str:
-    host = mx.removesuffix(".").lower()
+    host = mx.removesuffix(".")
     if host.isascii():
-        return host
-    import idna  # its tables take 25 ms to load and few names need them
-
+        return host.lower()
+    labels = host.split(".")
     try:
-        return idna.encode(host, uts46=True).decode("ascii")
+        return ".".join(one.lower() if one.isascii() else _a_label(one) for one in labels)
     except UnicodeError:
         return ""
+
+
+# Nothing is mapped on the way: a full-width digit is no digit, a Kelvin sign no k
+def _a_label(label: str) -> str:
+    import idna  # its tables take 25 ms to load and few names need them
+
+    return idna.alabel(label).decode("ascii")
 
 
 # a name whose last label is a number is an address, and no host name
