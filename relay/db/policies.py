@@ -35,6 +35,8 @@ _SAVE = """
   ON CONFLICT (domain) DO UPDATE SET
     record_id = excluded.record_id, policy = excluded.policy, fetched_at = excluded.fetched_at,
     due_at = excluded.due_at, failure = excluded.failure"""
+_CHANGES = "SELECT number, domain FROM change WHERE number > ? ORDER BY number"
+_LAST_CHANGE = "SELECT coalesce(max(number), 0) FROM change"
 _NEW_VERSION = "UPDATE policy SET first_seen = ?, seen_by = ? WHERE domain = ?"
 _FAIL = """
   INSERT INTO policy (domain, first_seen, fetched_at, seen_by, due_at, failure)
@@ -54,6 +56,7 @@ class PolicyTable:
         self._memory: OrderedDict[Domain, CachedPolicy | None] = OrderedDict()
         with storage_errors(path):
             self._version = self._data_version()
+            self._seen = int(self._reader.execute(_LAST_CHANGE).fetchone()[0])
 
     def close(self) -> None:
         """Finish what waits and close."""
@@ -114,9 +117,14 @@ class PolicyTable:
     # Another connection's commit, ours on the other thread included, makes the memory stale
     def _notice_writes(self) -> None:
         version = self._data_version()
-        if version != self._version:
-            self._version = version
-            self._memory.clear()
+        if version == self._version:
+            return
+        changes = self._reader.execute(_CHANGES, (self._seen,)).fetchall()
+        if changes and changes[0][0] != self._seen + 1:
+            self._memory.clear()  # more has changed than is kept of it
+        for self._seen, domain in changes:
+            self._memory.pop(domain, None)
+        self._version = version
 
     def _data_version(self) -> int:
         return int(self._reader.execute("PRAGMA data_version").fetchone()[0])

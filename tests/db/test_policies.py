@@ -1,5 +1,6 @@
 """The policy cache: what is saved comes back whole, in every process."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -190,6 +191,35 @@ async def test_another_process_s_save_is_seen_at_once(table: PolicyTable, path: 
 async def test_a_domain_known_is_not_read_again(table: PolicyTable) -> None:
     await table.save(FOUND, "delivery", 99)
     assert table.load(DOMAIN) is table.load(DOMAIN)
+
+
+async def test_a_write_makes_only_its_domain_forgotten(table: PolicyTable, path: Path) -> None:
+    await table.save(FOUND, "delivery", 99)
+    remembered = table.load(DOMAIN)
+    other = PolicyTable(path)
+    await other.save(replace(FOUND, domain=Domain("e.test")), "delivery", 99)
+    await other.claim_due(99, 9, lambda _: 100)
+    assert table.load(DOMAIN) is remembered
+    await other.forget(DOMAIN, 9)
+    assert table.load(DOMAIN) is None
+    other.close()
+
+
+async def test_where_more_has_changed_than_is_told_all_is_forgotten(
+    table: PolicyTable, path: Path
+) -> None:
+    await table.save(FOUND, "delivery", 99)
+    assert table.load(DOMAIN) == FOUND
+    other = PolicyTable(path)
+    changed = replace(FOUND, record_id="2")
+    await other.save(changed, "delivery", 99)
+    names = [Domain(f"d{number}.test") for number in range(6000)]
+    await asyncio.gather(*(other.keep_failure(name, FAILURE, 99) for name in names))
+    other.close()
+    with closing(sqlite3.connect(path)) as db:
+        (kept,) = db.execute("SELECT count(*) FROM change").fetchone()
+    assert kept == 5000
+    assert table.load(DOMAIN) == changed
 
 
 async def test_memory_is_bounded(table: PolicyTable, monkeypatch: pytest.MonkeyPatch) -> None:
