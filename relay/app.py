@@ -28,9 +28,11 @@ from relay.envelope import Message, new_queue_id
 from relay.errors import RelayError, StorageDamagedError
 from relay.evidence import Finding
 from relay.inbound.certificate import CertificateError, CertificateFiles
-from relay.inbound.connection import SessionSettings
+from relay.inbound.connection import Reception, SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
+from relay.inbound.login import Login
 from relay.inbound.server import Listeners, ListenSettings
+from relay.inbound.users import UserFile
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
@@ -337,7 +339,9 @@ def build_listeners(settings: Settings, hooks: AcceptHooks, worker: Worker = ALO
     session = SessionSettings(
         settings.hostname, server.max_message_size, server.timeout, server.message_timeout
     )
-    return Listeners(_listen_settings(settings, worker), session, hooks, SystemClock())
+    login = Login(UserFile(settings.users)) if settings.users else None
+    reception = Reception(hooks, session, login=login)
+    return Listeners(_listen_settings(settings, worker), reception, SystemClock())
 
 
 def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:

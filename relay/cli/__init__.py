@@ -15,6 +15,7 @@ _COMMANDS = {
     "policy": "Look up a domain's MTA-STS policy.",
     "violations": "Show what was wrong with hosts and policies, and what was done.",
     "queue": "Show, retry, hold, release or drop queued mail.",
+    "user": "Keep the users who may send from elsewhere.",
     "demo": "Show the relay at work in a small internet on loopback.",
 }
 

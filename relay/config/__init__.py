@@ -84,10 +84,15 @@ def warnings(settings: Settings) -> list[str]:
                 f"route[{number}].next_hop: port 465 is for TLS from the first octet on, the relay "
                 "starts it by STARTTLS; most such hosts take that on port 587"
             )
+    return found + list(_warnings_about_clients(settings))
+
+
+def _warnings_about_clients(settings: Settings) -> Iterator[str]:
+    if settings.users and not settings.users.exists():
+        yield f"server.users: {settings.users} is not there yet: see `relay user add`"
     for net in settings.server.allow:
         if not net.is_private:
-            found.append(f"server.allow: {net} are public addresses: all of them may relay mail")
-    return found
+            yield f"server.allow: {net} are public addresses: all of them may relay mail"
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
@@ -96,7 +101,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for endpoint in {at for at in listeners if at[1] and listeners.count(at) > 1}:
         key = "listen" if endpoint in server.listen else "listen_tls"
         yield f"server.{key}: {endpoint[0]} port {endpoint[1]} is named twice"
-    for key in ("tls_key", "listen_tls"):
+    for key in ("tls_key", "listen_tls", "users"):
         if getattr(server, key) and not server.tls_cert:
             yield f"server.{key}: needs a certificate, server.tls_cert"
     yield from faults_of_routes(settings)
@@ -123,6 +128,8 @@ def _faults_of_files(settings: Settings) -> Iterator[str]:
         yield from _faults_of_roots(settings.ca_file)
     if settings.tls_cert:
         yield from _faults_of_certificate(settings.tls_cert, settings.tls_key)
+    if settings.users:
+        yield from _faults_of_users(settings.users)
     yield from faults_of_credentials(settings)
 
 
@@ -149,4 +156,13 @@ def _faults_of_certificate(certificate: Path, key: Path | None) -> Iterator[str]
     try:
         server_context(CertificateFiles(certificate, key or certificate), SystemClock().now())
     except CertificateError as error:
+        yield str(error)
+
+
+def _faults_of_users(path: Path) -> Iterator[str]:
+    from relay.inbound.users import UsersError, read_users
+
+    try:
+        read_users(path)
+    except UsersError as error:
         yield str(error)

@@ -60,7 +60,8 @@ class Server:
     """Where mail comes in, and from whom. Times in seconds, sizes in octets.
 
     `hostname` None: the machine's own, see `Settings.hostname`. `tls_cert` None: no TLS for
-    clients; `tls_key` None: in the same file. `workers` 0: one per core.
+    clients; `tls_key` None: in the same file. `users` None: nobody can log in. `workers` 0: one per
+    core.
     """
 
     listen: tuple[tuple[str, int], ...] = _list(values.listener, ["127.0.0.1:2525"], least=1)
@@ -69,6 +70,7 @@ class Server:
     tls_key: Path | None = _setting(values.path)  # noqa: RUF009
     hostname: str | None = _setting(values.host_name)
     allow: tuple[Network, ...] = _list(values.network, ["127.0.0.0/8", "::1/128"])
+    users: Path | None = _setting(values.path)  # noqa: RUF009
     max_message_size: int = _setting(values.message_size, "50MiB")
     max_recipients: int = _setting(values.whole(100), 1000)
     max_connections: int = _setting(values.whole(1), 2000)
@@ -216,6 +218,11 @@ class Settings:
     def tls_key(self) -> Path | None:
         """The path of its key; None where it is in the same file."""
         return self.directory / self.server.tls_key if self.server.tls_key else None
+
+    @property
+    def users(self) -> Path | None:
+        """The path of the file of those who may log in; None for nobody."""
+        return self.directory / self.server.users if self.server.users else None
 
     @property
     def ca_file(self) -> Path | None:

@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Transaction
 
 from relay.inbound.hooks import AcceptHooks
+from relay.inbound.login import Login
 from relay.inbound.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,16 @@ class SessionSettings:
     message_timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What every session works with; `tls` None: no TLS to be had; `login` None: nobody can."""
+
+    hooks: AcceptHooks
+    settings: SessionSettings
+    tls: ssl.SSLContext | None = None
+    login: Login | None = None
+
+
 class ClientGone(Exception):
     """The client has ended the connection or it broke."""
 
@@ -46,26 +57,20 @@ class Connection(SMTP):
 
     line_length_limit = _CHUNK
 
-    def __init__(
-        self,
-        hooks: AcceptHooks,
-        settings: SessionSettings,
-        tls: ssl.SSLContext | None,
-        *,
-        tls_first: bool,
-    ) -> None:
-        """Serve one client; `tls` None: no TLS to be had; `tls_first`: not a word without it."""
+    def __init__(self, reception: Reception, *, tls_first: bool) -> None:
+        """Serve one client; `tls_first`: not a word without TLS."""
+        settings = reception.settings
         # the library keeps the limits on the class, where each client changes those of all
         self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT)
         super().__init__(
-            hooks,
+            reception.hooks,
             hostname=settings.hostname,
             data_size_limit=settings.max_message_size,
             enable_SMTPUTF8=True,
             timeout=settings.timeout,
             loop=asyncio.get_running_loop(),
         )
-        self.tls = tls
+        self.reception = reception
         self.tls_first = tls_first
         self.patience = Patience(settings.timeout, settings.message_timeout, self.loop.time())
         self.over = False
@@ -123,7 +128,8 @@ class Connection(SMTP):
 
     async def start_tls(self) -> None:
         """Speak TLS from here on; nothing from before counts. Raises ClientGone."""
-        assert self.tls is not None and self.transport is not None  # noqa: S101, PT018
+        tls = self.reception.tls
+        assert tls is not None and self.transport is not None  # noqa: S101, PT018
         # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; the next call stops reading
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         self._shaking = True
@@ -131,7 +137,7 @@ class Connection(SMTP):
             secured = await self.loop.start_tls(
                 self.transport,  # type: ignore[arg-type]
                 self,
-                self.tls,
+                tls,
                 server_side=True,
                 ssl_handshake_timeout=_HANDSHAKE,
                 ssl_shutdown_timeout=_LINGER,

@@ -15,9 +15,10 @@ from aiosmtpd.smtp import Envelope as Transaction
 
 from relay.address import AddressError, Network, parse_mailbox
 from relay.clock import Clock
-from relay.envelope import Envelope, Message, new_queue_id
+from relay.envelope import DsnRequest, Envelope, Message, new_queue_id
 from relay.errors import StorageError
 from relay.inbound.access import may_relay
+from relay.inbound.dsn import dsn_request, value_of
 from relay.inbound.received import (
     Arrival,
     count_received,
@@ -99,7 +100,8 @@ class AcceptHooks:
         if fault := _fault(address, envelope):
             return f"553 {fault[0] or '5.1.3'} The recipient is refused: {fault[1]}"
         envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(rcpt_options)
+        # one entry a recipient: the library, which takes none, would put all of them in one list
+        envelope.rcpt_options.append(" ".join(rcpt_options))
         return "250 2.1.5 Recipient taken"
 
     async def handle_DATA(  # noqa: N802
@@ -170,6 +172,9 @@ def outgoing(
         recipients,
         smtputf8=needs_smtputf8((*recipients, sender or ""), content),
         eight_bit=not content.isascii(),
+        ret=_upper(value_of("RET", envelope.mail_options)),
+        envid=value_of("ENVID", envelope.mail_options),
+        dsn=_requests(envelope),
     )
     return Message(arrival.queue_id, needs, received_line(arrival, recipients) + content, now)
 
@@ -204,6 +209,19 @@ def _fault(address: str, envelope: Transaction) -> tuple[str, str] | None:
     except AddressError as error:
         return "", ascii(str(error))[1:-1]
     return None
+
+
+def _upper(text: str | None) -> str | None:
+    return text and text.upper()
+
+
+# A recipient named twice: what was asked first
+def _requests(envelope: Transaction) -> dict[str, DsnRequest]:
+    requests: dict[str, DsnRequest] = {}
+    for recipient, options in zip(envelope.rcpt_tos, envelope.rcpt_options, strict=False):
+        if options:
+            requests.setdefault(recipient, dsn_request(options.split(" ")))
+    return requests
 
 
 def _peer(session: Session) -> str:

@@ -3,19 +3,17 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from relay.address import Network
 from relay.clock import Clock
 from relay.errors import RelayError
-from relay.inbound.access import may_relay
+from relay.inbound.access import client_key, may_relay
 from relay.inbound.certificate import CertificateFiles, server_context
-from relay.inbound.connection import SessionSettings
-from relay.inbound.hooks import AcceptHooks
+from relay.inbound.connection import Reception
 from relay.inbound.smtp import RelaySMTP
 
 log = logging.getLogger(__name__)
@@ -51,15 +49,11 @@ class ListenError(RelayError):
 class Listeners:
     """The listening sockets and the clients connected through them."""
 
-    def __init__(
-        self, settings: ListenSettings, session: SessionSettings, hooks: AcceptHooks, clock: Clock
-    ) -> None:
-        """Nothing is bound before `start`. Raises CertificateError."""
+    def __init__(self, settings: ListenSettings, reception: Reception, clock: Clock) -> None:
+        """Nothing is bound before `start`; the certificate is read. Raises CertificateError."""
         self._settings = settings
-        self._session = session
-        self._hooks = hooks
+        self._reception = reception
         self._clock = clock
-        self._tls: ssl.SSLContext | None = None
         self.renew_certificate()
         self._servers: list[asyncio.Server] = []
         self._clients: dict[Client, str] = {}
@@ -91,7 +85,8 @@ class Listeners:
         Raises CertificateError, and then the old certificate stays.
         """
         if files := self._settings.certificate:
-            self._tls = server_context(files, self._clock.now())
+            context = server_context(files, self._clock.now())
+            self._reception = replace(self._reception, tls=context)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Take no more clients, tell idle ones, wait for messages under way, cut the rest.
@@ -111,26 +106,29 @@ class Listeners:
                 client.abort()
             await self._all_gone.wait()
         self._servers.clear()
+        if login := self._reception.login:
+            login.close()
 
     def admit(self, client: "Client", peer: str) -> bytes | None:
         """Count a new client; a reply where there is no room for it."""
         settings = self._settings
         if len(self._clients) >= settings.max_connections:
             return _FULL
-        crowded = self._per_peer[peer] >= settings.max_connections_per_client
+        key = client_key(peer)
+        crowded = self._per_peer[key] >= settings.max_connections_per_client
         if crowded and not may_relay(peer, settings.allow):
             return _FULL_FOR_YOU
-        self._clients[client] = peer
-        self._per_peer[peer] += 1
+        self._clients[client] = key
+        self._per_peer[key] += 1
         self._all_gone.clear()
         return None
 
     def dismiss(self, client: "Client") -> None:
         """A client has gone."""
-        peer = self._clients.pop(client)
-        self._per_peer[peer] -= 1
-        if not self._per_peer[peer]:
-            del self._per_peer[peer]
+        key = self._clients.pop(client)
+        self._per_peer[key] -= 1
+        if not self._per_peer[key]:
+            del self._per_peer[key]
         if not self._clients:
             self._all_gone.set()
 
@@ -141,25 +139,17 @@ class Listeners:
         self._servers.append(server)
 
     def _connected(self, *, tls_first: bool) -> "Client":
-        return Client(self, self._hooks, self._session, self._tls, tls_first=tls_first)
+        return Client(self, self._reception, tls_first=tls_first)
 
 
 class Client(RelaySMTP):
     """A session that its listeners count."""
 
-    def __init__(
-        self,
-        listeners: Listeners,
-        hooks: AcceptHooks,
-        settings: SessionSettings,
-        tls: ssl.SSLContext | None,
-        *,
-        tls_first: bool,
-    ) -> None:
+    def __init__(self, listeners: Listeners, reception: Reception, *, tls_first: bool) -> None:
         """Admitted or refused once the connection is made."""
         self._listeners = listeners
         self._refused = False
-        super().__init__(hooks, settings, tls, tls_first=tls_first)
+        super().__init__(reception, tls_first=tls_first)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the client, or tell it that there is no room."""

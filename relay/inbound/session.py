@@ -6,17 +6,16 @@ Knows no command, but where their methods are.
 import asyncio
 import logging
 import re
-import ssl
 
-from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection, SessionSettings
+from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection, Reception
 from relay.inbound.framing import Content
-from relay.inbound.hooks import AcceptHooks
 
 log = logging.getLogger(__name__)
 
 _REPLIES_LIMIT = 100  # replies kept together while the client has sent further commands
 _ERRORS_LIMIT = 100  # refused commands before the client is sent away
 _COMMANDS_LIMIT = 10_000  # commands without the content of a message, likewise
+AUTH_LIMIT = 12_290  # octets of a line that logs in, its end included (RFC 4954 §4)
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
 _STOPPING = "421 4.3.2 The service stops, come back later"
@@ -30,16 +29,9 @@ class ClientSession(Connection):
     commands: tuple[str, ...] = ()
     """The commands offered, each a method `smtp_...`; the library has more of them."""
 
-    def __init__(
-        self,
-        hooks: AcceptHooks,
-        settings: SessionSettings,
-        tls: ssl.SSLContext | None,
-        *,
-        tls_first: bool,
-    ) -> None:
+    def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """See Connection."""
-        super().__init__(hooks, settings, tls, tls_first=tls_first)
+        super().__init__(reception, tls_first=tls_first)
         self._errors = 0
         self._commands = 0
         self._idle = False  # between commands
@@ -83,7 +75,7 @@ class ClientSession(Connection):
                 await self.start_tls()
             await self.push(f"220 {self.hostname} ESMTP")
             while not await self._is_over():
-                await self._serve(await self._read_command())
+                await self._serve(await self.read_command())
             await self.flush()
         except ClientGone:
             log.debug("a client is gone")
@@ -118,14 +110,16 @@ class ClientSession(Connection):
     async def _parse(self, line: bytes) -> None:
         if not line.endswith(b"\r\n") or _CONTROLS.search(line, 0, len(line) - 2):
             return await self.push("500 5.5.2 A command is one line of text that ends in CRLF")
-        if len(line) > COMMAND_LIMIT:
-            return await self.push(f"500 5.5.2 The line is longer than {COMMAND_LIMIT} octets")
+        limit = AUTH_LIMIT if line[:5].upper() == b"AUTH " else COMMAND_LIMIT
+        if len(line) > limit:
+            return await self.push(f"500 5.5.2 The line is longer than {limit} octets")
         verb, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
         if verb.upper() not in self.commands or not verb.isascii():
             return await self.push("500 5.5.1 This command is not known")
         await getattr(self, f"smtp_{verb.upper()}")(argument.rstrip(" "))
 
-    async def _read_command(self) -> bytes:
+    async def read_command(self) -> bytes:
+        """The next line with its end, the replies so far sent before. Raises ClientGone."""
         self._idle = True
         try:
             full = len(self.replies) > _REPLIES_LIMIT

@@ -1,15 +1,20 @@
 """The commands as `serve` answers them (RFC 5321 §4.1); the hooks judge what they carry."""
 
 import re
-import ssl
 
 from relay.inbound.command import CommandError, parse_mail, parse_rcpt
-from relay.inbound.connection import SessionSettings
+from relay.inbound.connection import Reception
 from relay.inbound.framing import Content
-from relay.inbound.hooks import AcceptHooks
-from relay.inbound.session import ClientSession
+from relay.inbound.login import Verdict
+from relay.inbound.sasl import MECHANISMS, SaslError, exchange
+from relay.inbound.session import AUTH_LIMIT, ClientSession
 
-_EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+_EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
+_VERDICTS = {
+    Verdict.WELCOME: "235 2.7.0 Welcome",
+    Verdict.WRONG: "535 5.7.8 Name or password is wrong",
+    Verdict.LATER: "454 4.7.0 Too many log-ins failed or wait, try again later",
+}
 _CLIENT_NAME = re.compile(r"[^\x00-\x20\x7f]{1,255}")
 
 
@@ -20,20 +25,14 @@ class RelaySMTP(ClientSession):
         *("DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY"),
     )
 
-    def __init__(
-        self,
-        hooks: AcceptHooks,
-        settings: SessionSettings,
-        tls: ssl.SSLContext | None = None,
-        *,
-        tls_first: bool = False,
-    ) -> None:
+    def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """See Connection."""
-        super().__init__(hooks, settings, tls, tls_first=tls_first)
-        self._hooks = hooks
-        self._max_message_size = settings.max_message_size
-        if tls:
-            self.commands += ("STARTTLS",)
+        super().__init__(reception, tls_first=tls_first)
+        self._hooks = reception.hooks
+        self._login = reception.login
+        self._max_message_size = reception.settings.max_message_size
+        self.commands += ("STARTTLS",) if reception.tls else ()
+        self.commands += ("AUTH",) if self._login else ()
 
     async def smtp_HELO(self, arg: str) -> None:  # noqa: N802 - the library's names
         """Greet a client that knows no extensions."""
@@ -45,8 +44,27 @@ class RelaySMTP(ClientSession):
         """Greet a client and tell it the extensions."""
         if await self._greeted(arg, extended=True):
             lines = [self.hostname, f"SIZE {self._max_message_size}", *_EXTENSIONS]
-            lines += ["STARTTLS"] if self.tls and not self.over_tls else []
+            lines += ["STARTTLS"] if self.reception.tls and not self.over_tls else []
+            lines += [f"AUTH {' '.join(MECHANISMS)}"] if self._may_log_in else []
             await self.push("".join(f"250-{line}\r\n" for line in lines) + "250 HELP")
+
+    # RFC 4954 §4: no password in clear, and none asked for twice
+    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802
+        """Let the client prove who it is."""
+        if refusal := self._refusal_of_auth():
+            return await self.push(refusal)
+        try:
+            credentials = await exchange(arg, self._ask)
+        except SaslError as error:
+            return await self.push(str(error))
+        session, _ = self.state()
+        assert self._login is not None  # noqa: S101 - the command is offered
+        with self.keeping():
+            verdict = await self._login.check(str(session.peer[0]), credentials)  # type: ignore[index]
+        if verdict is Verdict.WELCOME:
+            session.authenticated = True
+            session.auth_data = credentials.name  # type: ignore[assignment]
+        await self.push(_VERDICTS[verdict])
 
     # RFC 3207 §4: what the client pipelined behind it is not answered
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
@@ -67,7 +85,7 @@ class RelaySMTP(ClientSession):
         if transaction.mail_from is not None:
             return await self.push("503 5.5.1 A transaction is under way, RSET ends it")
         try:
-            mail = parse_mail(arg or "", extended=session.extended_smtp)
+            mail = parse_mail(arg or "", extended=session.extended_smtp, auth=self._may_log_in)
         except CommandError as refusal:
             return await self.push(str(refusal))
         transaction.smtp_utf8 = mail.has("SMTPUTF8")
@@ -81,7 +99,8 @@ class RelaySMTP(ClientSession):
         if transaction.mail_from is None:
             return await self.push("503 5.5.1 Send MAIL first")
         try:
-            rcpt = parse_rcpt(arg or "", extended=session.extended_smtp)
+            utf8 = bool(transaction.smtp_utf8)
+            rcpt = parse_rcpt(arg or "", extended=session.extended_smtp, utf8=utf8)
         except CommandError as refusal:
             return await self.push(str(refusal))
         await self.push(
@@ -129,6 +148,30 @@ class RelaySMTP(ClientSession):
             return await self.push("501 5.5.4 QUIT takes no argument")
         await self.push("221 2.0.0 Goodbye")
         self.end()
+
+    @property
+    def _may_log_in(self) -> bool:
+        return self._login is not None and self.over_tls
+
+    def _refusal_of_auth(self) -> str | None:
+        session, transaction = self.state()
+        if not self._may_log_in:
+            return "538 5.7.11 Log in over TLS only: send STARTTLS first"
+        if not session.extended_smtp:
+            return "503 5.5.1 Send EHLO first"
+        if session.authenticated:
+            return "503 5.5.1 You are logged in already"
+        if transaction.mail_from is not None:
+            return "503 5.5.1 A transaction is under way, RSET ends it"
+        return None
+
+    async def _ask(self, challenge: str) -> bytes:
+        await self.push(f"334 {challenge}")
+        line = await self.read_command()
+        self.patience.hear(self.loop.time())
+        if not line.endswith(b"\r\n") or len(line) > AUTH_LIMIT:
+            raise SaslError(f"500 5.5.6 An answer is one line of at most {AUTH_LIMIT} octets")
+        return line[:-2]
 
     async def _greeted(self, name: str, *, extended: bool) -> bool:
         if not _CLIENT_NAME.fullmatch(name):

@@ -10,8 +10,9 @@ from ipaddress import ip_network
 from relay.clock import SystemClock
 from relay.envelope import Message
 from relay.errors import StorageError
-from relay.inbound.connection import SessionSettings
+from relay.inbound.connection import Reception, SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
+from relay.inbound.login import Login
 from relay.inbound.server import Listeners, ListenSettings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -149,7 +150,10 @@ class FrontDoor:
 
 @asynccontextmanager
 async def front_door(
-    accepting: AcceptSettings = ACCEPTING, session: SessionSettings = SESSION, **listening: object
+    accepting: AcceptSettings = ACCEPTING,
+    session: SessionSettings = SESSION,
+    login: Login | None = None,
+    **listening: object,
 ) -> AsyncIterator[FrontDoor]:
     """The real listeners and hooks; `listening` replaces ListenSettings."""
     shelf = Shelf()
@@ -160,7 +164,8 @@ async def front_door(
         **listening,  # type: ignore[arg-type]
     )
     session = replace(session, max_message_size=accepting.max_message_size)
-    listeners = Listeners(settings, session, hooks, SystemClock())
+    reception = Reception(hooks, session, login=login)
+    listeners = Listeners(settings, reception, SystemClock())
     await listeners.start()
     door = FrontDoor(listeners, shelf)
     try:

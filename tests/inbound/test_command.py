@@ -68,6 +68,85 @@ def test_after_helo_no_parameters() -> None:
         parse_mail("FROM:<a@b.test> SIZE=1", extended=False)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("RET=FULL", id="DSN-01"),
+        pytest.param("ret=hdrs ENVID=QQ314159", id="DSN-01: any case"),
+        pytest.param("ENVID=a+2Bb+20c", id="DSN-02: xtext"),
+        pytest.param(f"ENVID={'x' * 100}", id="DSN-02: 100 characters"),
+    ],
+)
+def test_dsn_01_mail_with_dsn(options: str) -> None:
+    found = parse_mail(f"FROM:<a@b.test> {options}", extended=True)
+    assert found.options == options.split(" ")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "RET",
+        "RET=",
+        "RET=ALL",
+        "ENVID",
+        "ENVID=",
+        "ENVID=a+2bb",
+        "ENVID=a+b",
+        "ENVID=a=b",
+        "ENVID=\u00fc",
+        "ENVID=a+0D+0AEvil:",
+        "ENVID=a+7F",
+        f"ENVID={'x' * 101}",
+        "RET=FULL RET=FULL",
+    ],
+)
+def test_dsn_02_mail_with_bad_dsn(option: str) -> None:
+    with pytest.raises(CommandError, match=r"^501 5\.5\.4 "):
+        parse_mail(f"FROM:<a@b.test> {option}", extended=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "utf8"),
+    [
+        ("NOTIFY=NEVER", False),
+        ("notify=success,Failure,DELAY", False),
+        ("ORCPT=rfc822;Joe+2Bx@D.TEST", False),
+        ("ORCPT=x-own;+20", False),
+        ("ORCPT=utf-8;j\\x{FC}@d.test", False),
+        ("ORCPT=utf-8;j\u00fc@d.test", True),
+        (f"ORCPT=rfc822;{'x' * 493}", False),
+    ],
+)
+def test_dsn_01_rcpt_with_dsn(option: str, utf8: bool) -> None:
+    assert parse_rcpt(f"TO:<a@b.test> {option}", extended=True, utf8=utf8).options == [option]
+
+
+@pytest.mark.parametrize(
+    ("option", "utf8"),
+    [
+        ("NOTIFY", False),
+        ("NOTIFY=", False),
+        ("NOTIFY=ALWAYS", False),
+        ("NOTIFY=NEVER,DELAY", False),
+        ("NOTIFY=DELAY,DELAY", False),
+        ("NOTIFY=DELAY,", False),
+        ("NOTIFY=DELAY NOTIFY=NEVER", False),
+        ("ORCPT=rfc822", False),
+        ("ORCPT=rfc822;", False),
+        ("ORCPT=;a@b", False),
+        ("ORCPT=rfc 822;a@b", False),
+        ("ORCPT=rfc822;a+0A@b", False),
+        ("ORCPT=rfc822;j\u00fc@d.test", True),
+        ("ORCPT=utf-8;j\u00fc@d.test", False),
+        ("ORCPT=utf-8;j\u2028@d.test", True),
+        (f"ORCPT=rfc822;{'x' * 494}", False),
+    ],
+)
+def test_dsn_02_rcpt_with_bad_dsn(option: str, utf8: bool) -> None:
+    with pytest.raises(CommandError, match=r"^(501|555) 5\.5\.4 "):
+        parse_rcpt(f"TO:<a@b.test> {option}", extended=True, utf8=utf8)
+
+
 def test_rcpt() -> None:
     assert parse_rcpt("To:<@a.test:U@c.test>", extended=True).address == "U@c.test"
     with pytest.raises(CommandError, match=r"^555 5\.5\.4 "):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from relay.inbound.connection import Reception
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.server import ListenError, Listeners
 from tests.inbound.dialogue import (
@@ -25,7 +26,7 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
 def listeners(*addresses: tuple[str, int]) -> Listeners:
     hooks = AcceptHooks(Shelf().accept, ACCEPTING, Noon())
-    return Listeners(replace(LISTENING, addresses=addresses), SESSION, hooks, Noon())
+    return Listeners(replace(LISTENING, addresses=addresses), Reception(hooks, SESSION), Noon())
 
 
 async def test_every_address_is_listened_on() -> None:
@@ -72,10 +73,10 @@ async def test_a_port_in_use_is_named(door: FrontDoor) -> None:
 
 async def test_several_workers_share_a_port() -> None:
     hooks = AcceptHooks(Shelf().accept, ACCEPTING, Noon())
-    first = Listeners(replace(LISTENING, reuse_port=True), SESSION, hooks, Noon())
+    first = Listeners(replace(LISTENING, reuse_port=True), Reception(hooks, SESSION), Noon())
     await first.start()
     sharing = replace(LISTENING, addresses=first.bound, reuse_port=True)
-    second = Listeners(sharing, SESSION, hooks, Noon())
+    second = Listeners(sharing, Reception(hooks, SESSION), Noon())
     await second.start()
     assert second.bound == first.bound
     await first.close(PATIENCE)

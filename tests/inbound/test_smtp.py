@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.envelope import DsnRequest
 from relay.inbound import connection
 from tests.inbound.dialogue import ACCEPTING, DISK_FULL, PATIENCE, SESSION, FrontDoor, front_door
 
@@ -63,7 +64,8 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
         pytest.param(
             [HELLO, "MAIL FROM:<\udcff@b.test> SMTPUTF8"], "250 553", id="EXT-13: no UTF-8"
         ),
-        pytest.param([HELLO, MAIL, RCPT + " NOTIFY=NEVER"], "250 250 555", id="SRV-11"),
+        pytest.param([HELLO, MAIL, RCPT + " SIZE=1"], "250 250 555", id="SRV-11"),
+        pytest.param(["HELO x", MAIL, RCPT + " NOTIFY=NEVER"], "250 250 555", id="SRV-11: HELO"),
         pytest.param([HELLO, MAIL, "BDAT 5 LAST"], "250 250 500", id="EXT-18"),
         pytest.param([HELLO, "AUTH PLAIN AGEAYg==", "STARTTLS"], "250 500 500", id="EXT-23"),
         pytest.param(["FOO", "\udcff", "", "NOOP "], "500 500 500 250", id="SRV-22: unknown"),
@@ -103,6 +105,7 @@ async def test_ext_30_what_is_offered(door: FrontDoor) -> None:
         "8BITMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
+        "DSN",
         "HELP",
     ]
 
@@ -122,6 +125,28 @@ async def test_envelope(door: FrontDoor) -> None:
     assert message.envelope.sender == "Joe@B.TEST"
     assert message.envelope.recipients == ("PostMaster@relay.test", "U@D.TEST")
     assert message.created == 1788264000.0
+
+
+async def test_dsn_03_what_is_asked_for_each_recipient(door: FrontDoor) -> None:
+    client = await door.greeted()
+    await client.say(HELLO, MAIL + " RET=hdrs ENVID=QQ+2BaB")
+    await client.say("RCPT TO:<one@d.test> notify=Success,DELAY ORCPT=RFC822;One@D.test")
+    await client.say("RCPT TO:<two@d.test>", "RCPT TO:<postmaster> NOTIFY=NEVER")
+    await client.say("RCPT TO:<one@d.test> NOTIFY=NEVER", "DATA")
+    await client.send(MESSAGE + b".\r\n")
+    assert (await client.reply()).startswith("250 ")
+    envelope = door.shelf.messages[0].envelope
+    assert (envelope.ret, envelope.envid) == ("HDRS", "QQ+2BaB")
+    assert envelope.dsn == {
+        "one@d.test": DsnRequest(("SUCCESS", "DELAY"), "RFC822;One@D.test"),
+        "postmaster@relay.test": DsnRequest(("NEVER",)),
+    }
+    # the next transaction asks for nothing
+    await client.begin()
+    await client.send(MESSAGE + b".\r\n")
+    await client.reply()
+    envelope = door.shelf.messages[1].envelope
+    assert (envelope.ret, envelope.envid, envelope.dsn) == (None, None, {})
 
 
 @pytest.mark.parametrize(
