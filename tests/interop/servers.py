@@ -1,0 +1,112 @@
+"""Postfix, Exim and OpenSMTPD: each takes mail with STARTTLS offered and hands all of it on."""
+
+from collections.abc import Mapping
+
+from tests.interop.peer import CERTIFICATE, Place, Server
+
+
+def _postfix(place: Place) -> Mapping[str, str]:
+    main = f"""
+compatibility_level = 3.6
+maillog_file = /var/log/postfix.log
+myhostname = {place.host}
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+relayhost = [{place.onward[0]}]:{place.onward[1]}
+local_header_rewrite_clients =
+fast_flush_domains =
+smtp_dns_support_level = disabled
+smtpd_peername_lookup = no
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {CERTIFICATE}
+smtpd_tls_received_header = yes
+"""
+    master = f"""
+{place.address}:{place.port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n - 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+    return {"etc/postfix/main.cf": main, "etc/postfix/master.cf": master}
+
+
+def _exim(place: Place) -> Mapping[str, str]:
+    text = f"""
+primary_hostname = {place.host}
+local_interfaces = {place.address}
+daemon_smtp_ports = {place.port}
+keep_environment =
+host_lookup =
+tls_advertise_hosts = *
+tls_certificate = {CERTIFICATE}
+tls_privatekey = {CERTIFICATE}
+smtputf8_advertise_hosts = *
+deliver_drop_privilege = true
+acl_smtp_rcpt = all
+begin acl
+all:
+  accept
+begin routers
+onward:
+  driver = manualroute
+  route_list = * {place.onward[0]} byname
+  transport = onward
+  self = send
+begin transports
+onward:
+  driver = smtp
+  port = {place.onward[1]}
+  allow_localhost = true
+  hosts_avoid_tls = *
+begin retry
+* * F,1h,1m
+"""
+    return {"etc/exim4/exim4.conf": text}
+
+
+def _opensmtpd(place: Place) -> Mapping[str, str]:
+    address, port = place.onward
+    text = f"""
+pki "{place.host}" cert "{CERTIFICATE}"
+pki "{place.host}" key "{CERTIFICATE}"
+listen on {place.address} port {place.port} tls pki "{place.host}" hostname "{place.host}"
+action "onward" relay host "smtp://{address}:{port}"
+match from any for any action "onward"
+"""
+    return {"etc/smtpd.conf": text, "etc/mailname": f"{place.host}\n"}
+
+
+POSTFIX = Server(
+    name="postfix",
+    command=("/usr/lib/postfix/sbin/master", "-d"),
+    files=_postfix,
+    log="var/log/postfix.log",
+)
+EXIM = Server(
+    name="exim",
+    command=("/usr/sbin/exim4", "-bdf"),
+    files=_exim,
+    log="var/log/exim4/mainlog",
+    user=64900,
+)
+OPENSMTPD = Server(
+    name="opensmtpd",
+    command=("/usr/sbin/smtpd", "-d"),
+    files=_opensmtpd,
+)
+SERVERS = (POSTFIX, EXIM, OPENSMTPD)
