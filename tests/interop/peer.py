@@ -17,6 +17,7 @@ import pytest
 from relay.lab.ca import Certificate
 
 STORE = Path(__file__).parents[2] / ".interop"
+ADDRESS = "127.8.0.1"  # the lab's own hosts are at 127.0.x.x
 CERTIFICATE = "/etc/tls.pem"  # in the root of each
 ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 _PATIENCE = 20.0
