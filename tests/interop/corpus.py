@@ -60,3 +60,9 @@ def after_trace(content: bytes, hops: int) -> bytes:
     """The content below the trace lines of so many hosts."""
     trace = re.match(rb"(?:%s){%d}" % (_TRACE.pattern, hops), content, re.IGNORECASE)
     return content[trace.end() :] if trace else content
+
+
+def top_trace(content: bytes) -> bytes:
+    """The trace line of the last host, unfolded."""
+    trace = _TRACE.match(content)
+    return b" ".join(trace[0].split()) if trace else b""

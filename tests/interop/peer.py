@@ -27,8 +27,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class NextHop:
+    """The host a server hands all its mail on to, in clear or over TLS that is `verified`."""
+
+    name: str
+    address: str
+    port: int
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server stands: its name, its listener, and the host it hands all mail on to.
+    """Where a server stands: its name, its listener, and what is behind it.
 
     `certificate` is what it shows, `roots` (PEM) what it trusts.
     """
@@ -36,7 +46,7 @@ class Place:
     host: str
     address: str
     port: int
-    onward: tuple[str, int]
+    onward: NextHop
     certificate: Certificate
     roots: Path
 
@@ -93,7 +103,9 @@ def _clear(*directories: Path) -> None:
 
 
 def _write(root: Path, server: Server, place: Place) -> None:
-    files = {**server.files(place), ROOTS[1:]: place.roots.read_text()}
+    hosts = f"{place.onward.address} {place.onward.name}\n"
+    roots = place.roots.read_text()
+    files = {**server.files(place), "etc/hosts": hosts, ROOTS[1:]: roots}
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tests.interop.corpus import Mail
-from tests.interop.peer import CERTIFICATE, Place, Server
+from tests.interop.peer import CERTIFICATE, ROOTS, Place, Server
 
 
 def _postfix(place: Place) -> Mapping[str, str]:
@@ -18,7 +18,10 @@ local_recipient_maps =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-relayhost = [{place.onward[0]}]:{place.onward[1]}
+relayhost = [{place.onward.name}]:{place.onward.port}
+smtp_host_lookup = native
+smtp_tls_security_level = {"verify" if place.onward.verified else "none"}
+smtp_tls_CAfile = {ROOTS}
 local_header_rewrite_clients =
 fast_flush_domains =
 smtp_dns_support_level = disabled
@@ -66,15 +69,18 @@ all:
 begin routers
 onward:
   driver = manualroute
-  route_list = * {place.onward[0]} byname
+  route_list = * {place.onward.name} byname
   transport = onward
   self = send
 begin transports
 onward:
   driver = smtp
-  port = {place.onward[1]}
+  port = {place.onward.port}
   allow_localhost = true
-  hosts_avoid_tls = *
+  {"hosts_require_tls" if place.onward.verified else "hosts_avoid_tls"} = *
+  tls_verify_certificates = {ROOTS}
+  tls_verify_hosts = *
+  tls_verify_cert_hostnames = *
 begin retry
 * * F,1h,1m
 """
@@ -82,12 +88,13 @@ begin retry
 
 
 def _opensmtpd(place: Place) -> Mapping[str, str]:
-    address, port = place.onward
+    onward = place.onward
+    scheme = "smtp+tls" if onward.verified else "smtp"
     text = f"""
 pki "{place.host}" cert "{CERTIFICATE}"
 pki "{place.host}" key "{CERTIFICATE}"
 listen on {place.address} port {place.port} tls pki "{place.host}" hostname "{place.host}"
-action "onward" relay host "smtp://{address}:{port}"
+action "onward" relay host "{scheme}://{onward.name}:{onward.port}"
 match from any for any action "onward"
 """
     return {"etc/smtpd.conf": text, "etc/mailname": f"{place.host}\n"}
