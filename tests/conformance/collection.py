@@ -23,7 +23,8 @@ _IN_NAME = re.compile(r"_([a-z]{3})_([0-9]{2}(?:_and_[0-9]{2})*)(?![0-9])")
 def collect() -> dict[str, set[str]]:
     """The rows named by each test function, by its node id without parameters.
 
-    Raises RuntimeError where pytest cannot collect. In a process of its own: the one that asks may have collected only some of the tests.
+    Raises RuntimeError where pytest cannot collect. In a process of its own: the one that asks may
+    have collected only some of the tests.
     """
     done = subprocess.run(
         [sys.executable, "-m", "tests.conformance.collection"],
