@@ -45,6 +45,7 @@ async def test_sigterm_ends_it_gracefully_and_a_second_one_is_refused(path: Path
 
 
 async def test_kill_9_loses_nothing_and_the_next_start_delivers(world: World, path: Path) -> None:
+    """SND-34."""
     mx = await world.mx_host("mx.d.test", stall_at=".")
     world.domain("d.test", mx=[(10, mx.name)])
     async with serving(path) as (child, port):

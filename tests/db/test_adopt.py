@@ -39,6 +39,7 @@ async def test_mail_and_findings_are_taken_over(tmp_path: Path) -> None:
 
 
 async def test_what_was_cut_off_is_done_again_without_doubles(tmp_path: Path) -> None:
+    """SND-34."""
     await fill(tmp_path / spool_name(1), "Q1")
     shutil.copy(tmp_path / spool_name(1), tmp_path / "copy")
     adopt_spools(tmp_path, 1)

@@ -57,6 +57,7 @@ async def test_one_job_for_each_recipient_domain(spool: Spool) -> None:
 
 
 async def test_what_waits_is_claimed_when_due_and_only_once(spool: Spool) -> None:
+    """SND-36."""
     assert await spool.put(message(), claimed=False) == []
     assert await spool.claim(99.0, 10) == []
     first = await spool.claim(100.0, 1)
@@ -115,6 +116,7 @@ async def test_findings_travel_with_the_settlement_and_come_back_whole(spool: Sp
 
 
 async def test_a_notice_is_kept_in_the_same_transaction(spool: Spool) -> None:
+    """DSN-19: what becomes of it is what becomes of any message."""
     (claim,) = await spool.put(message("Q1", "a@d.test"), claimed=True)
     notice = Message("N1", Envelope(None, ("me@a.test",)), b"x: y\r\n\r\n", 100.0)
     (born,) = await spool.settle(Settlement(claim.job, None, (notice,)), claimed=True)
