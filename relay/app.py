@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,19 @@ def _adopt(directory: Path, workers: int, now: float) -> list[str]:
 
 
 # A database that is damaged, or known to be, is begun anew
-def _open_stores(directory: Path, worker: Worker, damaged: Path | None, now: float) -> _Stores:
+def _open_stores(settings: Settings, worker: Worker, damaged: Path | None, now: float) -> _Stores:
+    directory = settings.storage_directory
     with contextlib.ExitStack() as undo:
         lock = take_storage(directory, 1, now) if worker.lifeline is None else None
         if lock:
             undo.callback(lock.release)
         if damaged:
             begin_anew(damaged, now)
-        spool = open_sound(Spool, directory / spool_name(worker.number), now)
+        spool = open_sound(
+            partial(Spool, reserve=settings.storage.reserve),
+            directory / spool_name(worker.number),
+            now,
+        )
         undo.callback(spool.close)
         policies = open_sound(PolicyTable, directory / POLICIES, now)
         undo.callback(policies.close)
@@ -146,7 +152,7 @@ class Relay:
         self._journal = journal
         self._clock: Clock = SystemClock()
         delivery = _delivery_settings(settings)
-        self._stores = _open_stores(settings.storage_directory, worker, damaged, self._clock.now())
+        self._stores = _open_stores(settings, worker, damaged, self._clock.now())
         resolver = build_resolver(settings, self._clock)
         self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         self._deliverer = Deliverer(

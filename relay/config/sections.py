@@ -88,9 +88,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """Where mail is kept until it is settled."""
+    """Where mail is kept until it is settled; `reserve` is in octets."""
 
     url: str = _setting(values.storage_url, "sqlite:./var")
+    reserve: int = _setting(values.size, "64MiB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

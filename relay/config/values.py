@@ -52,13 +52,23 @@ def duration_or_never(value: object) -> float | None:
         raise ValueError(f'{error}, or "never"') from None
 
 
-def message_size(value: object) -> int:
+def size(value: object) -> int:
     """Octets, as a number or a text such as "50MiB"."""
     found = _SIZE.fullmatch(str(value) if _is_whole(value) else _text(value))
-    size = int(found[1]) * _OCTETS[found[2]] if found else 0
-    if not 0 < size <= _LARGEST_MESSAGE:
+    if not found:
+        raise ValueError('must be a size in bytes, or one such as "50MiB"')
+    return int(found[1]) * _OCTETS[found[2]]
+
+
+def message_size(value: object) -> int:
+    """Octets of a message, as in `size`."""
+    try:
+        octets = size(value)
+    except ValueError:
+        octets = 0
+    if not 0 < octets <= _LARGEST_MESSAGE:
         raise ValueError('must be a size in bytes, or one such as "50MiB", up to "900MiB"')
-    return size
+    return octets
 
 
 def listener(value: object) -> tuple[str, int]:

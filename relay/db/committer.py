@@ -5,12 +5,13 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from relay.db.connection import storage_error
-from relay.errors import StorageClosedError, StorageError
+from relay.errors import StorageClosedError, StorageError, StorageFullError
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,11 @@ class Committer:
             order.error = self._transact([order]) if alone else error
         _answer(batch)
 
+    # On a full disk: once the journal is in the database, its room serves to end mail
+    def _make_room(self) -> None:
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def _transact(self, batch: list[_Order]) -> StorageError | None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -126,6 +132,8 @@ class Committer:
     # A fault of our own in one operation is logged, and the thread goes on to serve the others
     def _failure(self, error: Exception) -> StorageError:
         failure = storage_error(self._path, error)
+        if isinstance(failure, StorageFullError):
+            self._make_room()
         if not isinstance(error, _TROUBLE):
             log.error("%s: an operation failed unforeseen", self._path, exc_info=error)
             failure = StorageError(f"{self._path}: an internal error; the relay's log tells more")

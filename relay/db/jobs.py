@@ -46,6 +46,9 @@ _KEEP = """
                         ELSE json_remove(history, '$[0]') END,
                    '$[#]', json(:attempt))
   WHERE message_id = :message_id AND number = :number"""
+_CORRECT = """
+  UPDATE job SET created = min(created, :now), next_attempt = min(next_attempt, :latest)
+  WHERE created > :now OR next_attempt > :latest"""
 _GIVE_BACK = """
   UPDATE job SET state = 'held', on_hold = 0
   WHERE message_id = ? AND number = ? AND state = 'active' AND on_hold"""
@@ -177,6 +180,11 @@ def release_all(db: sqlite3.Connection) -> None:
     for job_id in revoked(db):
         give_back(job_id, db)
     db.execute("UPDATE job SET state = 'waiting' WHERE state = 'active'")
+
+
+def correct_times(now: float, latest: float, db: sqlite3.Connection) -> int:
+    """Let no job be younger than `now` or wait beyond `latest`; how many did."""
+    return db.execute(_CORRECT, {"now": now, "latest": latest}).rowcount
 
 
 def job_key(job_id: str) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """The queue and the outbox of findings in SQLite: one database for one relay process."""
 
+import os
 import sqlite3
 from asyncio import Future
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from relay.db import jobs, outbox
 from relay.db.committer import Committer
 from relay.db.connection import open_database, storage_errors
 from relay.envelope import Message
+from relay.errors import StorageFullError
 from relay.evidence import Finding
 from relay.queue.job import Claim, Settlement
 
@@ -17,8 +19,14 @@ from relay.queue.job import Claim, Settlement
 class Spool:
     """A QueueStore and an Outbox; everything goes through one committer."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database. Raises StorageError."""
+    def __init__(self, path: Path, reserve: int = 0) -> None:
+        """Open or create the database. Raises StorageError.
+
+        With less than `reserve` octets free on its disk nothing new is put: what is there needs
+        room to be worked off.
+        """
+        self._path = path
+        self._reserve = reserve
         db = open_database(path, "spool", durable=True)
         self._uuid = _uuid(db, path)
         self._committer = Committer(db, path)
@@ -29,6 +37,7 @@ class Spool:
 
     def put(self, message: Message, *, claimed: bool) -> "Future[list[Claim]]":
         """See QueueStore."""
+        self._check_room()
         return self._committer.run(partial(jobs.put, message, claimed))
 
     async def claim(self, now: float, limit: int, passing_over: Sequence[str] = ()) -> list[Claim]:
@@ -42,6 +51,10 @@ class Spool:
     async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
         """See QueueStore."""
         return await self._committer.run(partial(_settle, settlement, claimed))
+
+    async def correct_times(self, now: float, latest: float) -> int:
+        """See QueueStore."""
+        return await self._committer.run(partial(jobs.correct_times, now, latest))
 
     async def revoked(self) -> set[str]:
         """See QueueStore."""
@@ -72,6 +85,15 @@ class Spool:
     async def findings_lost(self) -> int:
         """See Outbox."""
         return await self._committer.run(outbox.lost)
+
+    def _check_room(self) -> None:
+        with storage_errors(self._path):
+            disk = os.statvfs(self._path.parent)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._reserve:
+            raise StorageFullError(
+                f"{self._path.parent}: {free} octets free, less than storage.reserve"
+            )
 
 
 def _uuid(db: sqlite3.Connection, path: Path) -> str:

@@ -28,6 +28,10 @@ class Schedule:
         moments = (created + (self.warn_after or 0), self.ends(created))
         return min([due, *(moment for moment in moments if moment > now)])
 
+    def latest(self, now: float) -> float:
+        """When the last of all jobs is due that wait now; a later time is a wrong clock's."""
+        return now + max(self.delays) * (1 + _JITTER)
+
     def ends(self, created: float) -> float:
         """When a message of that age is given up, at the next attempt."""
         return created + self.lifetime

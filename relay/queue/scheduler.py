@@ -27,6 +27,7 @@ Deliver = Callable[[str, Envelope, bytes], Awaitable[DeliveryResult]]
 OnSettled = Callable[[Settlement, DeliveryResult], None]
 
 _POLL = 0.5  # seconds; how soon an operator's command takes effect
+_CLOCK_SLACK = 60.0  # seconds the clock may go back and nothing is done
 _CLAIMS = 250  # taken on at a time
 _FEW = 20  # claims waiting for a place: time to look for more
 _BODY_LIMIT = 65_536  # octets of a body that may wait in memory; larger ones are read back
@@ -77,6 +78,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._broken: StorageClosedError | None = None  # nothing goes on in this storage
+        self._offset: float | None = None  # of the time of day to the loop's own
         self._told: defaultdict[str, Spacing] = defaultdict(Spacing)
 
     async def accept(self, message: Message) -> None:
@@ -95,6 +97,7 @@ class Scheduler:
         while not self._closing.is_set():
             self._wake.clear()
             try:
+                await self._correct_times()
                 await self._forget_revoked()
                 await self._claim_due()
             except StorageError as error:
@@ -121,6 +124,18 @@ class Scheduler:
             await self._store.release_all()
         except StorageError as error:
             log.warning("the queue could not be left in order; the next start mends it: %s", error)
+
+    # At the start, and when the clock was put back: mail must not wait for it to come round again
+    async def _correct_times(self) -> None:
+        now = self._clock.now()
+        offset = now - asyncio.get_running_loop().time()
+        if self._offset is not None and offset >= self._offset - _CLOCK_SLACK:
+            self._offset = offset
+            return
+        latest = self._rules.schedule.latest(now)
+        if corrected := await self._store.correct_times(now, latest):
+            log.warning("the clock was put back: %d jobs get new times", corrected)
+        self._offset = offset
 
     async def _forget_revoked(self) -> None:
         revoked = await self._store.revoked() if self._waiting else set()

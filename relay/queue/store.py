@@ -40,6 +40,13 @@ class QueueStore(Protocol):
         """
         ...
 
+    async def correct_times(self, now: float, latest: float) -> int:
+        """Let no job be younger than `now` or wait beyond `latest`; how many did.
+
+        Their times were set by a clock that has since been put back.
+        """
+        ...
+
     async def revoked(self) -> set[str]:
         """The ids of active jobs that the operator has dropped or wants held."""
         ...

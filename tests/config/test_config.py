@@ -97,6 +97,7 @@ def test_every_key(here: Path) -> None:
             stop_timeout = "0s"
             [storage]
             url = "sqlite:/spool"
+            reserve = "1MiB"
             [queue]
             retry = ["1s"]
             lifetime = "1h"
@@ -145,7 +146,7 @@ def test_every_key(here: Path) -> None:
             workers=0,
             stop_timeout=0,
         ),
-        storage=sections.Storage(url="sqlite:/spool"),
+        storage=sections.Storage(url="sqlite:/spool", reserve=2**20),
         queue=sections.Queue(retry=(1,), lifetime=3600, warn_after=None),
         dns=sections.Dns(nameservers=(("127.0.0.1", 5353),), timeout=1),
         tls=sections.Tls(testing="verify", no_policy="encrypt"),

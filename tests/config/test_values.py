@@ -79,6 +79,8 @@ PARSERS = [
         (values.next_hop, "[ipv6:::1]", NextHop("[IPv6:::1]", by_mx=False)),
         (values.mailbox, "Post.Master@Example.org", "Post.Master@Example.org"),
         (values.storage_url, "sqlite:./var", "sqlite:./var"),
+        (values.size, 0, 0),
+        (values.size, "64MiB", 2**26),
         (values.path, "ca.pem", Path("ca.pem")),
         (WORD, "verify", "verify"),
         (SMALL, 9, 9),
@@ -91,6 +93,8 @@ def test_good(parse: Callable[[object], object], written: object, value: object)
 @pytest.mark.parametrize(
     ("parse", "written", "allowed"),
     [
+        (values.size, "64 MiB", '"50MiB"'),
+        (values.size, -1, '"50MiB"'),
         (values.duration, "90", '"30s", "5m", "4h" or "5d"'),
         (values.duration, 90, '"30s", "5m", "4h" or "5d"'),
         (values.duration, "5 m", '"5m"'),

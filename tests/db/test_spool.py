@@ -17,7 +17,7 @@ from relay.db import jobs as jobs_module
 from relay.db.desk import Desk
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
-from relay.errors import StorageError
+from relay.errors import StorageError, StorageFullError
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.queue.job import Last, Remainder, Settlement
 
@@ -231,13 +231,36 @@ async def test_srv_18_a_full_disk_refuses_new_mail_and_recovers(tmp_path: Path) 
         pages = await run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
         await run(lambda db: db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
         big = Message("B1", Envelope(None, ("a@d.test",)), bytes(100_000), 1.0)
-        with pytest.raises(StorageError, match="full"):
+        with pytest.raises(StorageFullError, match="full"):
             await spool.put(big, claimed=True)
         assert list(Desk(tmp_path).jobs()) == []
         await run(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
         assert len(await spool.put(big, claimed=True)) == 1
     finally:
         spool.close()
+
+
+async def test_srv_18_with_too_little_room_only_new_mail_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "spool-0.db"
+    spool = Spool(path)
+    (claim,) = await spool.put(message("Q1", "a@d.test"), claimed=True)
+    spool.close()
+    spool = Spool(path, reserve=1 << 62)
+    with pytest.raises(StorageFullError, match=r"less than storage\.reserve"):
+        await spool.put(message("Q2", "a@d.test"), claimed=True)
+    notice = Message("N1", Envelope(None, ("me@a.test",)), b"x: y\r\n\r\n", 100.0)
+    await spool.settle(Settlement(claim.job, None, (notice,)), claimed=False)
+    spool.close()
+    assert [record.message_id for record in Desk(tmp_path).jobs()] == ["N1"]
+
+
+async def test_srv_18_a_disk_that_cannot_be_written_refuses_and_recovers(spool: Spool) -> None:
+    db = spool._committer._db  # its thread is idle
+    db.execute("PRAGMA query_only = ON")
+    with pytest.raises(StorageError, match="readonly"):
+        await spool.put(message("Q1", "a@d.test"), claimed=True)
+    db.execute("PRAGMA query_only = OFF")
+    assert len(await spool.put(message("Q1", "a@d.test"), claimed=True)) == 1
 
 
 _CHILD = """

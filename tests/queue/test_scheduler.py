@@ -129,6 +129,27 @@ class House:
         await self.scheduler.accept(Message(name, envelope, content, self.clock.now()))
 
 
+class Heard(logging.Handler):
+    """Tells when something is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.event.set()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """Listens to what the scheduler logs."""
+    heard = Heard()
+    logger = logging.getLogger("relay.queue.scheduler")
+    logger.addHandler(heard)
+    yield heard
+    logger.removeHandler(heard)
+
+
 Build = Callable[..., AbstractAsyncContextManager[House]]
 
 
@@ -200,6 +221,33 @@ async def test_what_is_not_due_is_left_alone(build: Build, spool: Spool) -> None
         await house.told.count(1)
         house.clock.time += 59.9
         assert await spool.claim(house.clock.now(), 10) == []
+
+
+async def test_a_clock_put_back_does_not_make_mail_wait_for_it(
+    build: Build, heard: Heard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with build() as house:
+        house.clock.time += 4 * 365 * 24 * HOUR
+        await house.accept("Q1", "later@d.test")
+        await house.told.count(1)
+        house.clock.time = 1_000_000.0
+        await asyncio.wait_for(heard.event.wait(), PATIENCE)
+        (record,) = Desk(tmp_path).jobs()
+        assert record.created == house.clock.now()
+        assert record.next_attempt == house.clock.now() + 300.0 * 1.1
+        house.clock.time += 331.0
+        await house.told.count(2)
+    assert "the clock was put back: 1 jobs" in caplog.text
+
+
+async def test_a_clock_that_was_wrong_before_the_start(
+    build: Build, spool: Spool, heard: Heard
+) -> None:
+    await spool.put(Message("Q1", Envelope(None, ("a@d.test",)), b"x", 4e9), claimed=False)
+    async with build() as house:
+        await asyncio.wait_for(heard.event.wait(), PATIENCE)
+        house.clock.time += 331.0
+        await house.told.count(1)
 
 
 async def test_snd_24_a_bounce_that_fails_makes_no_bounce(build: Build, tmp_path: Path) -> None:
@@ -324,22 +372,9 @@ def _execute(directory: Path, statement: str) -> None:
         db.execute(statement)
 
 
-class Heard(logging.Handler):
-    """Tells when something is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.event = asyncio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.event.set()
-
-
 async def test_storage_trouble_at_settling_never_delivers_again(
-    build: Build, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    build: Build, heard: Heard, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    heard = Heard()
-    logging.getLogger("relay.queue.scheduler").addHandler(heard)
     async with build() as house:
         house.script.slow.add("d.test")
         await house.accept("Q1", "a@d.test")
@@ -348,7 +383,6 @@ async def test_storage_trouble_at_settling_never_delivers_again(
         await asyncio.wait_for(heard.event.wait(), PATIENCE)
         _execute(tmp_path, "DROP TRIGGER trouble")
         await house.told.count(1)
-    logging.getLogger("relay.queue.scheduler").removeHandler(heard)
     assert "no space" in caplog.text
     assert house.script.log == [("d.test", "a@d.test")]
     assert list(Desk(tmp_path).jobs()) == []
