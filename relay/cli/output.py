@@ -42,6 +42,8 @@ def print_json(row: Any) -> None:
 
 def printable(text: str) -> str:
     """The text without control characters: what came from the network never drives a terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

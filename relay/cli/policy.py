@@ -54,7 +54,9 @@ def command() -> None:
     """
 
 
-@command.command("show")
+@command.command(
+    "show", short_help="Show the policy of a domain, its hosts' verdicts, what is sloppy."
+)
 @config_option
 @json_option
 @click.option("--refresh", is_flag=True, help="Fetch now, whatever the cache says.")
@@ -83,7 +85,7 @@ def show(config_path: str | None, as_json: bool, refresh: bool, offline: bool, d
     sys.exit(3 if view.result.status == "errored" else 0)
 
 
-@command.command("list")
+@command.command("list", short_help="List the cached policies, and how each does.")
 @config_option
 @json_option
 @click.option(
@@ -102,7 +104,7 @@ def list_policies(config_path: str | None, as_json: bool, trouble: bool) -> None
     (print_objects if as_json else print_list)(policies, _now(), troubled=trouble)
 
 
-@command.command("history")
+@command.command("history", short_help="Show what a domain's policy was before.")
 @config_option
 @json_option
 @click.argument("domain")
@@ -123,7 +125,7 @@ def history(config_path: str | None, as_json: bool, domain: str) -> None:
     _echo(describe_history(versions))
 
 
-@command.command("forget")
+@command.command("forget", short_help="Forget what is cached of domains.")
 @config_option
 @click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
 def forget(config_path: str | None, domains: tuple[str, ...]) -> None:
@@ -144,7 +146,7 @@ def forget(config_path: str | None, domains: tuple[str, ...]) -> None:
     sys.exit(1 if unknown else 0)
 
 
-@command.command("warm")
+@command.command("warm", short_help="Look up a list of domains before their first mail.")
 @config_option
 @click.option("--refresh", is_flag=True, help="Fetch also what the cache has.")
 @click.option(

@@ -1,7 +1,7 @@
 """`relay policy list`: every policy that is kept, and which of them need a look."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -16,24 +16,19 @@ _COLUMNS = ("domain", "mode", "id", "fetched", "expires", "state", "last failure
 _CALM = ("live", "expired")
 
 
-def print_list(policies: Iterator[CachedPolicy], now: float, *, troubled: bool) -> None:
+def print_list(policies: Iterable[CachedPolicy], now: float, *, troubled: bool) -> None:
     """Print policies as a table, with a count of each state; `troubled` leaves the calm ones out.
 
     `now` in seconds since 1970.
     """
     states: Counter[str] = Counter()
-    rows = []
-    for cached in policies:
-        state = state_of(cached, now)
-        states[state] += 1
-        if not troubled or state not in _CALM:
-            rows.append(_row(cached, state, now))
-    print_table(_COLUMNS, rows, empty="no policy is cached" if not states else "all is well")
+    empty = "no policy is in trouble" if troubled else "no policy is cached"
+    print_table(_COLUMNS, _rows(policies, now, states, troubled=troubled), empty=empty)
     if states:
         click.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
 
 
-def print_objects(policies: Iterator[CachedPolicy], now: float, *, troubled: bool) -> None:
+def print_objects(policies: Iterable[CachedPolicy], now: float, *, troubled: bool) -> None:
     """Print policies as JSON, one object a line (docs/policies.md)."""
     for cached in policies:
         if not troubled or state_of(cached, now) not in _CALM:
@@ -54,6 +49,16 @@ def state_of(cached: CachedPolicy, now: float) -> str:
     if cached.expires - now <= cached.policy.max_age / 4:
         return "ending"
     return "failing" if cached.failure else "live"
+
+
+def _rows(
+    policies: Iterable[CachedPolicy], now: float, states: Counter[str], *, troubled: bool
+) -> Iterator[tuple[str, ...]]:
+    for cached in policies:
+        state = state_of(cached, now)
+        states[state] += 1
+        if not troubled or state not in _CALM:
+            yield _row(cached, state, now)
 
 
 def _row(cached: CachedPolicy, state: str, now: float) -> tuple[str, ...]:

@@ -47,11 +47,15 @@ _FAIL = """
 class PolicyTable:
     """A PolicyStore; reads on the caller's thread, writes on one of its own."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database. Raises StorageError."""
+    def __init__(self, path: Path, *, check: bool = True) -> None:
+        """Open or create the database. Raises StorageError.
+
+        `check` reads all of it first, which takes seconds where it is large.
+        """
         self._path = path
         self._reader = open_database(path, "policies", durable=False)
-        check_soundness(self._reader, path)
+        if check:
+            check_soundness(self._reader, path)
         self._committer = Committer(open_database(path, "policies", durable=False), path)
         self._memory: OrderedDict[Domain, CachedPolicy | None] = OrderedDict()
         with storage_errors(path):
