@@ -35,7 +35,7 @@ class LookUps:
     policies: PolicyTable
     finder: PolicyFinder
 
-    async def find(self, domain: Domain, *, refresh: bool = False) -> PolicyResult:
+    async def find(self, domain: Domain, *, refresh: bool = False) -> Found:
         """The policy of a domain now."""
         return await self._recorded(await self.finder.find(domain, refresh=refresh))
 
@@ -45,16 +45,16 @@ class LookUps:
         """The policies of many domains as they are found, `at_once` under way at a time."""
         finding = self.finder.find_all(domains, refresh=refresh, at_once=at_once)
         async for domain, found in finding:
-            yield domain, await self._recorded(found)
+            yield domain, (await self._recorded(found)).result
 
-    async def _recorded(self, found: Found) -> PolicyResult:
+    async def _recorded(self, found: Found) -> Found:
         if found.findings:
             ledger = Ledger(self.settings.storage_directory / LEDGER)
             try:
                 await record_now(self.settings, ledger, found.findings)
             finally:
                 ledger.close()
-        return found.result
+        return found
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def look_ups(settings: Settings) -> AsyncIterator[LookUps]:
     """Look-ups on the storage of the configuration. Raises StorageError."""
     clock = SystemClock()
     resolver = build_resolver(settings, clock)
-    policies = PolicyTable(settings.storage_directory / POLICIES)
+    policies = PolicyTable(settings.storage_directory / POLICIES, check=False)
     try:
         finder = build_finder(settings, resolver, policies, clock, "command")
         yield LookUps(settings, resolver, policies, finder)
@@ -93,12 +93,13 @@ def view_online(settings: Settings, question: Question) -> View:
 async def _view(settings: Settings, question: Question) -> View:
     domain = question.domain
     async with look_ups(settings) as desk:
-        result = await desk.find(domain, refresh=question.refresh)
-        view = View(domain, result, desk.policies.load(domain))
-        return await _look_closely(view, question, desk) if question.closely else view
+        found = await desk.find(domain, refresh=question.refresh)
+        view = View(domain, found.result, desk.policies.load(domain))
+        return await _look_closely(view, found.body, question, desk) if question.closely else view
 
 
-async def _look_closely(view: View, question: Question, desk: LookUps) -> View:
+# What is said of the policy file is said of the one just served, though another one hold
+async def _look_closely(view: View, body: bytes | None, question: Question, desk: LookUps) -> View:
     domain = question.domain
     record = await desk.resolver.txt(f"_mta-sts.{domain}")
     hosts = await _find_hosts(desk, question)
@@ -107,7 +108,7 @@ async def _look_closely(view: View, question: Question, desk: LookUps) -> View:
     setup = Setup(
         domain,
         record.records,
-        view.cached.text.encode() if view.cached and policy.version else None,
+        view.cached.text.encode() if body is None and view.cached and policy.version else body,
         policy,
         names,
         await _aliases(desk.resolver, domain, names, has_record=bool(record.records)),

@@ -39,11 +39,12 @@ log = logging.getLogger(__name__)
 class Found:
     """What holds for a domain. `policy` is the one to apply, of mode "none" where none does;
     `snapshot` the same for evidence, None where no policy was had; `findings` what went wrong, told
-    to one caller only however many asked."""
+    to one caller only however many asked; `body` the file just fetched, right or wrong, if any."""
 
     result: PolicyResult
     snapshot: PolicySnapshot | None = None
     findings: tuple[Finding, ...] = ()
+    body: bytes | None = None
 
     @property
     def policy(self) -> Policy:
@@ -151,18 +152,19 @@ class PolicyFinder:
     async def _fetch_new(
         self, domain: Domain, record_id: str, cached: CachedPolicy | None, seen_by: SeenBy
     ) -> Found:
+        body = None
         try:
             body = await self._fetch(domain)
             policy = parse_policy(body)
         except MtaStsError as error:
-            return await self._fail(domain, record_id, cached, error)
+            return replace(await self._fail(domain, record_id, cached, error), body=body)
         now = self._clock.now()
         # RFC 8461 §8.1: the id seen before the fetch is kept with the body
         fresh = CachedPolicy(domain, record_id, policy, body.decode("utf-8", "replace"), now)
         before = await self._save(fresh, seen_by)
         findings = alarms(before, fresh, now) if before and is_live(before, now) else ()
         _warn(findings)
-        return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot(), findings)
+        return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot(), findings, body)
 
     # RFC 8461 §3.3: a failed fetch neither replaces nor shortens the policy that is kept
     async def _fail(

@@ -56,6 +56,21 @@ async def test_sts_80_what_is_sloppy_is_told(world: World, path: Path) -> None:
         assert text in run.stdout
 
 
+async def test_sts_25_every_fault_of_a_void_policy_is_told(world: World, path: Path) -> None:
+    world.domain("d.test", mx=[(10, "mx.d.test")])
+    body = "version: STSv1\nMode: enforce\nmx: mx.d.test\n\nmax_age: 86400\n"
+    world.policy_host("d.test", body)
+    run = await policy(path, "d.test")
+    assert run.returncode == 3
+    for text in (
+        "d.test: no policy is in force",
+        "serious  the policy's mode is missing",
+        "warning  line 2 of the policy: 'Mode' is passed over, it is 'mode'",
+        "warning  line 4 of the policy: blank",
+    ):
+        assert text in run.stdout
+
+
 async def test_sts_11_delegation_is_told(world: World, path: Path) -> None:
     world.domain("d.test", mx=[(10, "mx.d.test")], policy="testing")
     world.dns.remove("mta-sts.d.test", "A")
