@@ -19,6 +19,7 @@ class Timeouts:
     mail: float = 300
     rcpt: float = 300
     data: float = 120
+    envelope: float = 7200  # all of MAIL, RCPT and DATA
     block: float = 180
     final: float = 600
     quit: float = 5

@@ -29,8 +29,9 @@ from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.own import OwnAddresses
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Route, Router
-from relay.delivery.session import Content, Session, content_of
+from relay.delivery.session import Session
 from relay.delivery.tls import Floors, ladder_for
+from relay.delivery.transaction import Content, content_of
 from relay.envelope import Envelope
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx

@@ -5,7 +5,6 @@ other. Knows nothing of policies and of other hosts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from relay.delivery.auth import log_in
@@ -15,31 +14,13 @@ from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.offer import Offer, parse_offer
 from relay.delivery.tls import Level
+from relay.delivery.transaction import Content, Transaction
 from relay.delivery.wire import Disconnected, InDoubt, Wire, connect
 from relay.envelope import Envelope
 from relay.reply import Reply, Severity
 
 _SERVICE_CLOSING = 421
-_START_MAIL_INPUT = 354
-_TOO_MANY = 552
 _UNKNOWN_COMMAND = (500, 501, 502, 504)
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A message as it goes over the wire; `size` is in octets before dot-stuffing."""
-
-    wire: bytes
-    size: int
-
-
-# RFC 5321 §4.5.2: a dot more where a line begins with one; CRLF.CRLF ends it, no line is added
-def content_of(body: bytes) -> Content:
-    """A body with CRLF line ends, ready for the wire."""
-    if body and not body.endswith(b"\r\n"):
-        body += b"\r\n"
-    first = b"." if body.startswith(b".") else b""
-    return Content(first + body.replace(b"\r\n.", b"\r\n..") + b".\r\n", len(body))
 
 
 class Session:
@@ -112,7 +93,7 @@ class Session:
         source = caller.sources.towards(self._address)
         try:
             self._wire = await connect(self._address, caller.port, patience, source)
-            greeting = await self._wire.greeting(caller.timeouts.greeting)
+            greeting = await self._wire.reply(caller.timeouts.greeting)
         except Disconnected as error:
             return Unreachable(str(error))
         if greeting.severity is not Severity.SUCCESS:
@@ -176,52 +157,15 @@ class Session:
         content: Content,
         replies: dict[str, Reply],
     ) -> None:
-        reply = await self._mail(envelope, content.size)
-        if reply.severity is not Severity.SUCCESS:
-            replies |= dict.fromkeys(recipients, reply)
-            return
-        accepted: list[str] = []
-        for recipient in recipients:
-            reply = await self._rcpt(recipient, envelope)
-            if reply.severity is Severity.SUCCESS:
-                accepted.append(recipient)
-            else:
-                replies[recipient] = _as_too_many(reply) if accepted else reply
-        if accepted:
-            replies |= dict.fromkeys(accepted, await self._data(content))
-
-    async def _rcpt(self, recipient: str, envelope: Envelope) -> Reply:
-        words = (b"RCPT", b"TO:" + _path(recipient, envelope))
-        parameters = self._offer.rcpt_parameters(envelope, recipient)
-        return await self._ask(*words, *parameters, timeout=self._caller.timeouts.rcpt)
-
-    async def _mail(self, envelope: Envelope, size: int) -> Reply:
         if self._unfinished:
             await self._ask(b"RSET", timeout=self._caller.timeouts.mail)
-        used, self._used = self._used, True
-        sender = b"FROM:" + _path(envelope.sender or "", envelope)
-        parameters = self._offer.parameters(envelope, size)
-        # RFC 4954 §5: the relay vouches for no submitter where it has logged in itself
-        if self._caller.identity:
-            parameters.append(b"AUTH=<>")
-        reply = await self._ask(b"MAIL", sender, *parameters, timeout=self._caller.timeouts.mail)
-        # RFC 5321 §3.8: on a kept connection this only says that it was kept too long
-        if used and reply.code == _SERVICE_CLOSING:
-            raise Disconnected(str(reply))
-        self._unfinished = reply.severity is Severity.SUCCESS
-        return reply
-
-    async def _data(self, content: Content) -> Reply:
-        timeouts = self._caller.timeouts
-        reply = await self._ask(b"DATA", timeout=timeouts.data)
-        # RFC 5321 §3.3: no content unless 354
-        if reply.code != _START_MAIL_INPUT:
-            if reply.severity is Severity.SUCCESS:
-                return Reply(451, "4.5.0", f"{self._host} answers DATA with {reply}")
-            return reply
-        reply = await self._line().content(content.wire, timeouts.block, timeouts.final)
-        self._unfinished = False
-        return reply
+        kept, self._used = self._used, True
+        transaction = Transaction(self._line(), self._offer, self._caller, envelope, content)
+        try:
+            await transaction.run(recipients, replies, kept=kept)
+        finally:
+            self._unfinished = transaction.is_open
+            self._ready = self._ready and not transaction.is_closing
 
     async def _ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
         reply = await self._line().ask(*words, timeout=timeout)
@@ -233,13 +177,3 @@ class Session:
         if self._wire is None:
             raise Disconnected("not connected")
         return self._wire
-
-
-# RFC 5321 §2.4: addresses are sent as they were received
-def _path(address: str, envelope: Envelope) -> bytes:
-    return b"<" + address.encode("utf-8" if envelope.smtputf8 else "ascii") + b">"
-
-
-# RFC 5321 §4.5.3.1.10: 552 to a later RCPT means "too many recipients" and counts as 452
-def _as_too_many(reply: Reply) -> Reply:
-    return Reply(452, "4.5.3", reply.text) if reply.code == _TOO_MANY else reply

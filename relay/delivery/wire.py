@@ -1,30 +1,40 @@
 """A connection to an SMTP server as commands and replies (RFC 5321 §4.2, RFC 3207 §4).
 
-The only file that imports aiosmtplib: of it the protocol alone, which reads replies and starts TLS;
-its client rewrites addresses and content and takes 2yz replies for failures. What it, `ssl` and the
-operating system raise ends here. Knows no order of commands.
+The only file that imports aiosmtplib: of it the protocol alone, which writes and starts TLS; its
+client rewrites addresses and content and takes 2yz replies for failures, and its reader loses
+replies to commands sent together. What it, `ssl` and the operating system raise ends here. Knows no
+order of commands.
 """
 
 import asyncio
 import contextlib
 import os
+import re
 import ssl
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from aiosmtplib import SMTPException, SMTPResponseException
+from aiosmtplib import (
+    SMTPException,
+    SMTPReadTimeoutError,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+)
 from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.response import SMTPResponse
 
 from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
 from relay.delivery.hop import Flaw
+from relay.delivery.replies import NoReply, ReplyReader
 from relay.reply import Reply, parse_reply
 
 _BLOCK = 65_536  # octets written at once; RFC 5321 §4.5.3.2.5 has a timeout for each
-_CODES = range(200, 600)
+_SLOWEST = 1024  # octets a second that a server takes at least, on the whole
+_UNREAD_LIMIT = 1_048_576  # octets of replies that nobody has asked for yet
+_CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _TEXT_LIMIT = 200  # characters kept of an error's text
 
 _T = TypeVar("_T")
-_Heard = tuple[int, str]
 
 
 class Disconnected(Exception):
@@ -36,18 +46,44 @@ class InDoubt(Disconnected):
 
 
 class _Protocol(SMTPProtocol):
-    """aiosmtplib's protocol, and what to wait for: room in the write buffer, the end."""
+    """aiosmtplib's protocol with a reader of our own, and what to wait for: room to write, the end.
+
+    A reply is read when it is asked for; until then it stays in the buffer, in its order.
+    """
 
     def __init__(self) -> None:
         super().__init__(loop=asyncio.get_running_loop())
+        self._reader = ReplyReader(self._buffer)
+        self._came = asyncio.Event()
         self.room = asyncio.Event()
         self.room.set()
         self.gone = asyncio.Event()
 
     @property
     def out_of_step(self) -> bool:
-        """Whether there is a rest of a reply that nobody asked for: it would answer the next."""
+        """Whether there is a reply that nobody asked for: it would answer the next command."""
         return bool(self._buffer)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer.extend(data)
+        self._came.set()
+        if len(self._buffer) > _UNREAD_LIMIT and isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
+    async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
+        try:
+            async with asyncio.timeout(timeout):
+                return SMTPResponse(*await self._next_reply())
+        except TimeoutError:
+            raise SMTPReadTimeoutError("no answer in time") from None
+
+    async def _next_reply(self) -> tuple[int, str]:
+        while (reply := self._reader.take()) is None:
+            if self.gone.is_set():
+                raise SMTPServerDisconnected("Connection lost")
+            self._came.clear()
+            await self._came.wait()
+        return reply
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -61,6 +97,7 @@ class _Protocol(SMTPProtocol):
         super().connection_lost(exc)
         self.room.set()
         self.gone.set()
+        self._came.set()
 
 
 class Wire:
@@ -75,18 +112,30 @@ class Wire:
         """Whether the connection still stands, as far as this side knows."""
         return self._protocol.is_connected
 
-    async def greeting(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
-        """What the server says first."""
-        return _reply(*await self._heard(self._protocol.read_response(timeout)))
+    def send(self, *commands: bytes) -> None:
+        """Send commands, as they are, in one piece; a reply to each is then to be asked for."""
+        self._check_step()
+        if any(map(_CONTROLS.search, commands)):
+            raise Disconnected("a command with a control character is not sent")
+        try:
+            self._protocol.write(b"".join(command + b"\r\n" for command in commands))
+        except SMTPException as error:
+            raise Disconnected(_words(error)) from None
+
+    async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
+        """The next reply; the first of all is the greeting."""
+        return parse_reply(*await self._heard(self._protocol.read_response(timeout)))
 
     async def ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
-        """The reply to a command, of one word or more, sent as they are."""
-        return _reply(*await self._command(*words, timeout=timeout))
+        """The reply to a command, of one word or more."""
+        self.send(b" ".join(words))
+        return await self.reply(timeout)
 
     async def ehlo(self, name: bytes, timeout: float) -> tuple[Reply, str]:  # noqa: ASYNC109
         """The reply to EHLO, and its text with the lines ended by LF."""
-        code, text = await self._command(b"EHLO", name, timeout=timeout)
-        return _reply(code, text), text
+        self.send(b"EHLO " + name)
+        code, text = await self._heard(self._protocol.read_response(timeout))
+        return parse_reply(code, text), text
 
     async def start_tls(
         self,
@@ -95,6 +144,7 @@ class Wire:
         timeout: float,  # noqa: ASYNC109
     ) -> Flaw | None:
         """Start TLS with `host` as SNI and name to verify; a flaw leaves the connection closed."""
+        self._check_step()
         try:
             # RFC 3207 §4.2: the protocol drops what came in clear text after the 220
             await self._protocol.start_tls(context, server_hostname=host, timeout=timeout)
@@ -120,17 +170,21 @@ class Wire:
         A reply that comes before the end is taken and the connection closed: the two sides no
         longer agree where they are.
         """
-        listening = asyncio.ensure_future(self._protocol.read_response())
         try:
-            for start in range(0, len(data), _BLOCK):
-                if listening.done():
-                    reply = _reply(*await self._heard(listening))
-                    self.abort()
-                    return reply
-                await self._heard(self._write(data[start : start + _BLOCK], block_timeout))
-            return await self._verdict(listening, final_timeout)
-        finally:
-            listening.cancel()
+            async with asyncio.timeout(block_timeout + len(data) / _SLOWEST):
+                for start in range(0, len(data), _BLOCK):
+                    if self._protocol.out_of_step:
+                        reply = await self.reply(block_timeout)
+                        self.abort()
+                        return reply
+                    await self._heard(self._write(data[start : start + _BLOCK], block_timeout))
+        except TimeoutError:
+            self.abort()
+            raise Disconnected("the content was taken too slowly") from None
+        try:
+            return await self.reply(final_timeout)
+        except Disconnected as error:
+            raise InDoubt(str(error)) from None
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Say QUIT and close, whatever the server answers and however slowly."""
@@ -147,29 +201,20 @@ class Wire:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
 
-    async def _command(self, *words: bytes, timeout: float) -> _Heard:  # noqa: ASYNC109
+    def _check_step(self) -> None:
         if self._protocol.out_of_step:
             self.abort()
             raise Disconnected("more replies than commands")
-        return await self._heard(self._protocol.execute_command(*words, timeout=timeout))
 
     async def _write(self, block: bytes, timeout: float) -> None:  # noqa: ASYNC109
         self._protocol.write(block)
         async with asyncio.timeout(timeout):
             await self._protocol.room.wait()
 
-    async def _verdict(self, listening: Awaitable[_Heard], timeout: float) -> Reply:  # noqa: ASYNC109
-        try:
-            async with asyncio.timeout(timeout):
-                return _reply(*await self._heard(listening))
-        except (Disconnected, TimeoutError) as error:
-            self.abort()
-            raise InDoubt(_words(error)) from None
-
     async def _heard(self, awaited: Awaitable[_T]) -> _T:
         try:
             return await awaited
-        except (SMTPException, OSError) as error:
+        except (SMTPException, OSError, NoReply) as error:
             self.abort()
             raise Disconnected(_words(error)) from None
 
@@ -192,14 +237,6 @@ async def connect(
     except OSError as error:
         raise Disconnected(_words(error)) from None
     return Wire(protocol)
-
-
-# RFC 5321 §4.2.1: no reply has another first digit
-def _reply(code: int, text: str) -> Reply:
-    reply = parse_reply(code, text)
-    if code not in _CODES:
-        raise Disconnected(f"{str(reply)!r} is no reply")
-    return reply
 
 
 def _words(error: Exception) -> str:

@@ -10,8 +10,9 @@ from relay.delivery.caller import Caller, Timeouts
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
-from relay.delivery.session import Session, content_of
+from relay.delivery.session import Session
 from relay.delivery.tls import Level
+from relay.delivery.transaction import content_of
 from relay.envelope import DsnRequest, Envelope
 from relay.evidence import Failure
 from relay.lab.mx_host import EXTENSIONS, Behaviour, MxHost

@@ -16,7 +16,7 @@ from .conftest import Talk, script, serving
 
 async def greeted(port: int) -> Wire:
     wire = await connect("127.0.0.1", port, 5)
-    await wire.greeting(5)
+    await wire.reply(5)
     return wire
 
 
@@ -74,7 +74,7 @@ class TestReplies:
     async def test_silence(self) -> None:
         async with serving(script(b"220 hi", b"250 ok")) as port:
             wire = await connect("127.0.0.1", port, 5)
-            await wire.greeting(5)
+            await wire.reply(5)
             await wire.ask(b"NOOP", timeout=5)
             with pytest.raises(Disconnected):
                 await wire.ask(b"NOOP", timeout=0.05)
@@ -151,7 +151,7 @@ class TestContent:
     async def test_silence_after_the_end(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test", stall_at=".")
         wire = await connect(mx.address, world.smtp_port, 5)
-        await wire.greeting(5)
+        await wire.reply(5)
         for command in (b"EHLO x", b"MAIL FROM:<>", b"RCPT TO:<u@d.test>", b"DATA"):
             await wire.ask(command, timeout=5)
         with pytest.raises(InDoubt, match=r"^no answer in time$"):
@@ -163,7 +163,7 @@ class TestTls:
         """TLS-07: injected text is not taken for a reply inside TLS."""
         mx = await world.mx_host("mx.d.test", injected=b"250-mx\r\n250 EVIL\r\n")
         wire = await connect(mx.address, world.smtp_port, 5)
-        await wire.greeting(5)
+        await wire.reply(5)
         await wire.ehlo(b"relay.test", 5)
         contexts = TlsContexts(world.ca_file)
         if await wire.start_tls(contexts.at(Level.VERIFIED), "mx.d.test", 5) is None:
@@ -174,7 +174,7 @@ class TestTls:
     async def test_name_unfit_for_sni(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test")
         wire = await connect(mx.address, world.smtp_port, 5)
-        await wire.greeting(5)
+        await wire.reply(5)
         await wire.ehlo(b"relay.test", 5)
         contexts = TlsContexts(world.ca_file)
         flaw = await wire.start_tls(contexts.at(Level.VERIFIED), "x" * 70 + ".test", 5)
@@ -188,8 +188,11 @@ def test_what_is_used_of_aiosmtplib() -> None:
     assert list(inspect.signature(SMTPProtocol.start_tls).parameters) == [
         "self", "tls_context", "server_hostname", "timeout",
     ]  # fmt: skip
-    for name in ("read_response", "execute_command"):
-        assert inspect.iscoroutinefunction(getattr(SMTPProtocol, name))
+    # our reader stands where theirs did, on the buffer that theirs had
+    source = inspect.getsource(SMTPProtocol.start_tls)
+    assert "await self.read_response(timeout=timeout)" in source
+    assert "del self._buffer[:]" in source
+    assert inspect.getsource(SMTPProtocol).count("self._buffer =") == 1
     assert not inspect.iscoroutinefunction(SMTPProtocol.write)
-    for name in ("pause_writing", "resume_writing", "connection_lost"):
+    for name in ("data_received", "pause_writing", "resume_writing", "connection_lost"):
         assert callable(getattr(SMTPProtocol, name))

@@ -1,0 +1,49 @@
+"""Octets in, SMTP replies out (RFC 5321 §4.2), whatever a server sends. Knows no connection."""
+
+import re
+
+_LINE = re.compile(rb"([0-9]{3})(?:([^0-9])(.*))?", re.DOTALL)
+_LINE_LIMIT = 8192  # octets; RFC 5321 §4.5.3.1.5 asks for 512
+_REPLY_LIMIT = 65_536  # octets of all lines
+
+
+class NoReply(ValueError):
+    """What came is none; says why, for a person."""
+
+
+class ReplyReader:
+    """Takes replies off the front of a buffer; each octet is looked at once."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        """The buffer is filled by its owner."""
+        self._buffer = buffer
+        self._texts: list[bytes] = []
+        self._size = 0
+
+    def take(self) -> tuple[int, str] | None:
+        """The next reply, the lines of its text ended by LF; None: more octets are needed.
+
+        Raises NoReply, after which the connection is of no use.
+        """
+        while (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end]).rstrip(b"\r")
+            del self._buffer[: end + 1]
+            code, is_last = self._add(line)
+            if is_last:
+                text = b"\n".join(self._texts).decode("utf-8", "surrogateescape")
+                self._texts, self._size = [], 0
+                return code, text
+        if len(self._buffer) > _LINE_LIMIT:
+            raise NoReply(f"a reply has a line of more than {_LINE_LIMIT} octets")
+        return None
+
+    def _add(self, line: bytes) -> tuple[int, bool]:
+        self._size += len(line)
+        if len(line) > _LINE_LIMIT or self._size > _REPLY_LIMIT:
+            raise NoReply(f"a reply is longer than {_REPLY_LIMIT} octets, or one of its lines")
+        found = _LINE.fullmatch(line)
+        # RFC 5321 §4.2.1: no reply has another first digit
+        if not found or found[1][0] not in b"2345":
+            raise NoReply(f"{line[:80].decode('ascii', 'replace')!r} is no reply")
+        self._texts.append((found[3] or b"").strip(b" \t"))
+        return int(found[1]), found[2] != b"-"
