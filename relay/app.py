@@ -233,7 +233,7 @@ class Relay:
             queue_id=message.id,
             sender=message.envelope.sender or "",
             to=message.envelope.recipients,
-            size=len(message.body),
+            size=len(message.content),
         )
 
     async def _note_findings(self, findings: Sequence[Finding]) -> None:
@@ -343,7 +343,12 @@ def build_listeners(settings: Settings, hooks: AcceptHooks, worker: Worker = ALO
     """The listeners of the configuration. Raises CertificateError."""
     server = settings.server
     session = SessionSettings(
-        settings.hostname, server.max_message_size, server.timeout, server.message_timeout
+        hostname=settings.hostname,
+        max_message_size=server.max_message_size,
+        timeout=server.timeout,
+        message_timeout=server.message_timeout,
+        normalise=server.bare_newlines == "normalise",
+        spool=settings.storage_directory,
     )
     login = Login(UserFile(settings.users)) if settings.users else None
     reception = Reception(hooks, session, login=login)
@@ -403,7 +408,12 @@ def _delivery_settings(settings: Settings) -> DeliverySettings:
 def _accept_settings(settings: Settings) -> AcceptSettings:
     server = settings.server
     return AcceptSettings(
-        settings.hostname, server.allow, server.max_message_size, server.max_recipients
+        hostname=settings.hostname,
+        allow=server.allow,
+        max_message_size=server.max_message_size,
+        max_recipients=server.max_recipients,
+        max_received=server.max_received,
+        normalise=server.bare_newlines == "normalise",
     )
 
 

@@ -64,13 +64,20 @@ class Message:
     """A message the relay is about to become responsible for.
 
     `id` is the queue id told in the 250 reply. `body` is header and body with CRLF line ends, our
-    `Received` line on top, not dot-stuffed. `created` is in seconds since 1970.
+    `Received` line on top, not dot-stuffed. `created` is in seconds since 1970. A large message is
+    `spooled`, a read-only view of a file, and then `body` is empty; `content` is whichever it is.
     """
 
     id: str
     envelope: Envelope
     body: bytes
     created: float
+    spooled: memoryview | None = None
+
+    @property
+    def content(self) -> bytes | memoryview:
+        """Header and body, wherever they are."""
+        return self.body if self.spooled is None else self.spooled
 
 
 def new_queue_id(now: float, randbelow: Callable[[int], int]) -> str:

@@ -73,6 +73,8 @@ class Server:
     users: Path | None = _setting(values.path)  # noqa: RUF009
     max_message_size: int = _setting(values.message_size, "50MiB")
     max_recipients: int = _setting(values.whole(100), 1000)
+    max_received: int = _setting(values.whole(1), 100)
+    bare_newlines: str = _setting(values.one_of("refuse", "normalise"), "refuse")
     max_connections: int = _setting(values.whole(1), 2000)
     max_connections_per_client: int = _setting(values.whole(1), 50)
     timeout: float = _setting(values.duration, "5m")

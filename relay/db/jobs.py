@@ -59,11 +59,14 @@ _END_MESSAGE = """
 
 def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
     """Keep a message with its jobs; the claims on them if they are born claimed."""
-    db.execute("INSERT INTO message VALUES (?, ?)", (message.id, message.body))
+    content = message.content
+    db.execute("INSERT INTO message VALUES (?, ?)", (message.id, content))
     jobs = split(message)
     state = "active" if claimed else "waiting"
-    db.executemany(_PUT_JOB, [_row(job, len(message.body), state) for job in jobs])
-    return [Claim(job, message.body) for job in jobs] if claimed else []
+    db.executemany(_PUT_JOB, [_row(job, len(content), state) for job in jobs])
+    # what was too large to be held on its way in is not held on its way out
+    body = content if isinstance(content, bytes) else None
+    return [Claim(job, body) for job in jobs] if claimed else []
 
 
 def claim(

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Transaction
@@ -30,12 +31,18 @@ _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What binds every client; sizes in octets, times in seconds, see Patience for the latter."""
+    """What binds every client; sizes in octets, times in seconds, see Patience for the latter.
+
+    `normalise`: a bare CR or LF becomes a CRLF rather than a refusal. `spool` is the directory for
+    large messages while they come in.
+    """
 
     hostname: str
     max_message_size: int
     timeout: float
     message_timeout: float
+    normalise: bool
+    spool: Path
 
 
 @dataclass(frozen=True, slots=True)

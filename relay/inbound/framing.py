@@ -3,22 +3,38 @@
 Knows no connection: octets come in pieces of any size, down to single ones.
 """
 
+import re
+
 _LINE_END = b"\r\n"
 # RFC 5321 §4.1.1.4: these five octets end the content and nothing else does
 _END = b"\r\n.\r\n"
 _STUFFED = b"\r\n."
+_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Content:
-    """Collects what follows the 354 reply; what exceeds `limit` octets is read but not kept."""
+    """Takes what follows the 354 reply apart; the octets are collected until they are drained.
 
-    def __init__(self, limit: int) -> None:
-        """Begin with nothing; `limit` counts octets as they were before dot-stuffing."""
+    What exceeds the limit is read but not kept, nor is anything after a bare CR or LF, unless those
+    are to be normalised. `bare`: there was such a one. `eight_bit`: an octet is 0x80 or above.
+    """
+
+    def __init__(self, limit: int, *, normalise: bool = False) -> None:
+        """Begin with nothing; `limit` counts octets as they are kept."""
         self._limit = limit
+        self._normalise = normalise
         # the line end of the DATA command itself: so the first line is like any other
         self._tail = _LINE_END
+        self._foreign = len(_LINE_END)
         self._kept = bytearray()
-        self.too_large = False
+        self._wanted = True
+        self.size = 0
+        self.too_large = self.bare = self.eight_bit = False
+
+    @property
+    def held(self) -> int:
+        """How many octets are waiting to be drained."""
+        return len(self._kept)
 
     def feed(self, chunk: bytes) -> bytes | None:
         """Take a piece; None asks for more, else the content is complete and this came after it."""
@@ -32,18 +48,51 @@ class Content:
         self._keep(data[: len(data) - held])
         return None
 
-    def content(self) -> bytes:
-        """The whole content, each line with its CRLF; nothing where it was too large."""
-        return bytes(memoryview(self._kept)[len(_LINE_END) :])
+    def take(self, octets: bytes) -> None:
+        """Take a whole content at once, dots and all as they were before dot-stuffing."""
+        self._foreign = 0
+        self._judge(octets)
 
+    def drain(self) -> bytes:
+        """The octets since the last time, whole lines or not."""
+        octets = bytes(self._kept)
+        self._kept.clear()
+        return octets
+
+    def discard(self) -> None:
+        """Keep nothing more: the content will be refused."""
+        self._wanted = False
+        self._kept.clear()
+
+    # No piece begins or ends within a CRLF: it is the beginning of the end, so it is held together
     def _keep(self, data: bytes) -> None:
-        if self.too_large:
+        if not self._wanted or not data:
             return
         # RFC 5321 §4.5.2: the first dot of a line that holds more was added on the way
-        self._kept += data.replace(_STUFFED, _LINE_END)
-        if len(self._kept) > self._limit + len(_LINE_END):
-            self.too_large = True
-            self._kept = bytearray()
+        self._judge(data.replace(_STUFFED, _LINE_END))
+
+    def _judge(self, data: bytes) -> None:
+        if has_bare_line_end(data):
+            self.bare = True
+            data = normalised(data)
+        self._kept += data[self._foreign :] if self._foreign else data
+        self.size += len(data) - self._foreign
+        self._foreign = 0
+        self.eight_bit = self.eight_bit or not data.isascii()
+        self.too_large = self.size > self._limit
+        if self.too_large or (self.bare and not self._normalise):
+            self.discard()
+
+
+def has_bare_line_end(content: bytes) -> bool:
+    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): what smuggling is made of."""
+    pairs = content.count(_LINE_END)
+    return content.count(b"\n") != pairs or content.count(b"\r") != pairs
+
+
+def normalised(content: bytes) -> bytes:
+    """The content with each CR or LF that stands alone made a CRLF."""
+    return _ANY_LINE_END.sub(_LINE_END, content)
 
 
 # How many octets at the end may be the beginning of the end, or of a stuffed line

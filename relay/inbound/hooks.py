@@ -6,7 +6,7 @@ They work with aiosmtpd's own SMTP class as with ours: what was accepted is as s
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,33 +16,40 @@ from aiosmtpd.smtp import Envelope as Transaction
 from relay.address import AddressError, Network, parse_mailbox
 from relay.clock import Clock
 from relay.envelope import DsnRequest, Envelope, Message, new_queue_id
-from relay.errors import StorageError
+from relay.errors import StorageError, StorageFullError
 from relay.inbound.access import may_relay
 from relay.inbound.dsn import dsn_request, value_of
+from relay.inbound.framing import Content
 from relay.inbound.received import (
     Arrival,
     count_received,
-    has_bare_line_end,
     needs_smtputf8,
     protocol_name,
     received_line,
 )
+from relay.inbound.upload import Body
 
 log = logging.getLogger(__name__)
 
 _NULL_PATH = "<>"
-_MAX_RECEIVED = 100  # RFC 5321 §6.3
 _LATER = "451 4.3.0 Trouble on this side: nothing was kept, try again later"
+_NO_ROOM = "452 4.3.1 No room to keep the message now, try again later"
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptSettings:
-    """What the operator decides about taking mail in; sizes in octets."""
+    """What the operator decides about taking mail in; sizes in octets.
+
+    `max_received`: so many hosts before this one are a loop (RFC 5321 §6.3). `normalise`: a bare CR
+    or LF becomes a CRLF rather than a refusal.
+    """
 
     hostname: str
     allow: Sequence[Network]
     max_message_size: int
     max_recipients: int
+    max_received: int
+    normalise: bool
 
 
 class AcceptHooks:
@@ -50,7 +57,7 @@ class AcceptHooks:
 
     def __init__(
         self,
-        accept: Callable[[Message], Awaitable[None]],
+        accept: Callable[[Message], Coroutine[Any, Any, None]],
         settings: AcceptSettings,
         clock: Clock,
     ) -> None:
@@ -107,32 +114,49 @@ class AcceptHooks:
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Transaction
     ) -> str:
-        """Keep the message, then answer; with any other answer than 250 nothing is kept."""
-        content = _octets(envelope)
-        if refusal := _refusal(content, self._settings.max_message_size):
-            log.warning("%s: a message was refused: %s", _peer(session) or "a client", refusal)
+        """Judge and keep what someone else's aiosmtpd has read whole."""
+        content = Content(self._settings.max_message_size, normalise=self._settings.normalise)
+        content.take(_octets(envelope))
+        if refusal := self.refusal_of(session, content):
             return refusal
-        message = outgoing(
-            session,
-            envelope,
-            hostname=self._settings.hostname,
-            now=self._clock.now(),
-            randbelow=secrets.randbelow,
-        )
+        body = Body(content.drain(), eight_bit=content.eight_bit)
+        return await self.keep(session, envelope, body)
+
+    def refusal_of(self, session: Session, content: Content) -> str | None:
+        """The reply to a content that is not to be kept."""
+        refusal = None
+        if content.too_large:
+            refusal = _too_large(self._settings.max_message_size)
+        # RFC 5321 §2.3.8: not passed on
+        elif content.bare and not self._settings.normalise:
+            refusal = "550 5.6.0 The message holds a CR or an LF that is not part of a CRLF"
+        if refusal:
+            log.warning("%s: a message was refused: %s", _peer(session) or "a client", refusal)
+        return refusal
+
+    async def keep(self, session: Session, envelope: Transaction, body: Body) -> str:
+        """Keep the message, then answer; with any other answer than 250 nothing is kept."""
+        header = body.header()
+        if count_received(header) >= self._settings.max_received:
+            log.warning("%s: a message was refused: a mail loop", _peer(session) or "a client")
+            return "554 5.4.6 The message has passed too many hosts: a mail loop"
+        arrival = _arrival(session, envelope, self._settings.hostname, self._clock.now())
+        message = outgoing(envelope, arrival, header, body)
         try:
-            await self._finish(self._keep(message))
+            await self._finish(self._accept(message))
         except StorageError as error:
-            log.error("a message was put off: %s", error)  # noqa: TRY400 - the text says it all
-            return _LATER
+            return self.put_off(error)
         return f"250 2.0.0 queued as {message.id}"
+
+    def put_off(self, trouble: StorageError) -> str:
+        """The reply where the storage is in trouble; nothing is kept."""
+        log.error("a message was put off: %s", trouble)
+        return _NO_ROOM if isinstance(trouble, StorageFullError) else _LATER
 
     async def handle_exception(self, error: Exception) -> str:
         """Anything unforeseen means "later"; the client is told nothing of it."""
         log.error("a command failed", exc_info=error)
         return _LATER
-
-    async def _keep(self, message: Message) -> None:
-        await self._accept(message)
 
     # aiosmtpd cancels a hook when its client goes away; half-kept is worse than kept twice
     async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
@@ -142,19 +166,27 @@ class AcceptHooks:
         await asyncio.shield(task)
 
 
-def outgoing(
-    session: Session,
-    envelope: Transaction,
-    *,
-    hostname: str,
-    now: float,
-    randbelow: Callable[[int], int],
-) -> Message:
+def outgoing(envelope: Transaction, arrival: Arrival, header: bytes, body: Body) -> Message:
     """The message as it is kept: a Received line on top, nothing else touched (RFC 5321 §3.6.3)."""
-    content = _octets(envelope)
     sender = None if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
     recipients = tuple(dict.fromkeys(envelope.rcpt_tos))
-    arrival = Arrival(
+    needs = Envelope(
+        sender,
+        recipients,
+        smtputf8=needs_smtputf8((*recipients, sender or ""), header),
+        eight_bit=body.eight_bit,
+        ret=_upper(value_of("RET", envelope.mail_options)),
+        envid=value_of("ENVID", envelope.mail_options),
+        dsn=_requests(envelope),
+    )
+    whole = body.under(received_line(arrival, recipients))
+    if isinstance(whole, bytes):
+        return Message(arrival.queue_id, needs, whole, arrival.time)
+    return Message(arrival.queue_id, needs, b"", arrival.time, whole)
+
+
+def _arrival(session: Session, envelope: Transaction, hostname: str, now: float) -> Arrival:
+    return Arrival(
         client=session.host_name,
         address=_peer(session),
         protocol=protocol_name(
@@ -164,30 +196,9 @@ def outgoing(
             authenticated=bool(session.authenticated),
         ),
         hostname=hostname,
-        queue_id=new_queue_id(now, randbelow),
+        queue_id=new_queue_id(now, secrets.randbelow),
         time=now,
     )
-    needs = Envelope(
-        sender,
-        recipients,
-        smtputf8=needs_smtputf8((*recipients, sender or ""), content),
-        eight_bit=not content.isascii(),
-        ret=_upper(value_of("RET", envelope.mail_options)),
-        envid=value_of("ENVID", envelope.mail_options),
-        dsn=_requests(envelope),
-    )
-    return Message(arrival.queue_id, needs, received_line(arrival, recipients) + content, now)
-
-
-def _refusal(content: bytes, limit: int) -> str | None:
-    if len(content) > limit:
-        return _too_large(limit)
-    # RFC 5321 §2.3.8: neither passed on nor guessed at
-    if has_bare_line_end(content):
-        return "550 5.6.0 The message holds a CR or an LF that is not part of a CRLF"
-    if count_received(content) >= _MAX_RECEIVED:
-        return "554 5.4.6 The message has passed too many hosts: a mail loop"
-    return None
 
 
 def _too_large(limit: int) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-_HEADER_END = b"\r\n\r\n"
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 _LINE = 78  # RFC 5322 §2.1.1
@@ -53,35 +52,23 @@ def received_line(arrival: Arrival, recipients: Sequence[str]) -> bytes:
     return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
 
 
-def count_received(content: bytes) -> int:
+def count_received(header: bytes) -> int:
     """How many hosts have already passed the message on (RFC 5321 §6.3)."""
-    return len(_RECEIVED.findall(_header(content)))
-
-
-def has_bare_line_end(content: bytes) -> bool:
-    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): what smuggling is made of."""
-    pairs = content.count(b"\r\n")
-    return content.count(b"\n") != pairs or content.count(b"\r") != pairs
+    return len(_RECEIVED.findall(header))
 
 
 # RFC 6532 §3: a header in UTF-8 needs SMTPUTF8; octets that are no UTF-8 are only 8-bit content
-def needs_smtputf8(addresses: Sequence[str], content: bytes) -> bool:
+def needs_smtputf8(addresses: Sequence[str], header: bytes) -> bool:
     """Whether addresses or header hold UTF-8, whatever the client declared."""
     if not all(address.isascii() for address in addresses):
         return True
-    if content.isascii():
+    if header.isascii():
         return False
     try:
-        return not _header(content).decode("utf-8").isascii()
+        header.decode("utf-8")
     except UnicodeDecodeError:
         return False
-
-
-def _header(content: bytes) -> bytes:
-    if content.startswith(b"\r\n"):
-        return b""
-    end = content.find(_HEADER_END)
-    return content if end < 0 else content[: end + 2]
+    return True
 
 
 def _client_name(client: str | None) -> str:

@@ -8,7 +8,7 @@ import logging
 import re
 
 from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection, Reception
-from relay.inbound.framing import Content
+from relay.inbound.upload import Upload
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +53,19 @@ class ClientSession(Connection):
         self.replies.append(line + b"\r\n")
         self._errors += line.startswith(b"5")
 
-    async def read_content(self, limit: int) -> Content:
-        """What follows the 354 reply, up to the final dot; at most `limit` octets are kept."""
-        content = Content(limit)
+    async def read_content(self, upload: Upload) -> None:
+        """Take what follows the 354 reply, up to the final dot. Raises ClientGone."""
         await self.flush()
         self.patience.begin(self.loop.time())
         rest = None
         while rest is None:
             chunk = await self.read()
             self.patience.receive(len(chunk), self.loop.time())
-            rest = content.feed(chunk)
+            rest = await upload.feed(chunk)
         self.patience.end(self.loop.time())
         self._commands = 0
         # what came after the final dot are the next commands
         self.unread(rest)
-        return content
 
     async def _handle_client(self) -> None:
         try:

@@ -4,10 +4,10 @@ import re
 
 from relay.inbound.command import CommandError, parse_mail, parse_rcpt
 from relay.inbound.connection import Reception
-from relay.inbound.framing import Content
 from relay.inbound.login import Verdict
 from relay.inbound.sasl import MECHANISMS, SaslError, exchange
 from relay.inbound.session import AUTH_LIMIT, ClientSession
+from relay.inbound.upload import Upload
 
 _EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
 _VERDICTS = {
@@ -114,9 +114,12 @@ class RelaySMTP(ClientSession):
         if not self.state()[1].rcpt_tos:
             return await self.push("503 5.5.1 Send RCPT first: there is no recipient yet")
         await self.push("354 End the message with <CRLF>.<CRLF>")
-        content = await self.read_content(self._max_message_size)
+        settings = self.reception.settings
+        limit, normalise = settings.max_message_size, settings.normalise
         try:
-            await self._keep(content)
+            with Upload(settings.spool, limit, normalise=normalise) as upload:
+                await self.read_content(upload)
+                await self.push(await self._keep(upload))
         finally:
             self.forget()
 
@@ -183,11 +186,12 @@ class RelaySMTP(ClientSession):
         session.host_name = name
         return True
 
-    async def _keep(self, content: Content) -> None:
-        if content.too_large:
-            limit = self._max_message_size
-            return await self.push(f"552 5.3.4 The message is larger than {limit} octets")
+    async def _keep(self, upload: Upload) -> str:
         session, transaction = self.state()
-        transaction.content = transaction.original_content = content.content()
+        if refusal := self._hooks.refusal_of(session, upload.content):
+            return refusal
         with self.keeping():
-            await self.push(await self._hooks.handle_DATA(self, session, transaction))
+            body = await upload.complete()
+            if upload.trouble:
+                return self._hooks.put_off(upload.trouble)
+            return await self._hooks.keep(session, transaction, body)

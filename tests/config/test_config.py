@@ -89,6 +89,8 @@ def test_every_key(here: Path) -> None:
             users = "users"
             max_message_size = "1MiB"
             max_recipients = 100
+            max_received = 50
+            bare_newlines = "normalise"
             max_connections = 10
             max_connections_per_client = 1
             timeout = "1m"
@@ -139,6 +141,8 @@ def test_every_key(here: Path) -> None:
             users=Path("users"),
             max_message_size=2**20,
             max_recipients=100,
+            max_received=50,
+            bare_newlines="normalise",
             max_connections=10,
             max_connections_per_client=1,
             timeout=60,
@@ -218,6 +222,7 @@ def test_every_fault_is_told_at_once(here: Path) -> None:
         ("[queue]\nretry = []", "queue.retry: must be a list of at least 1"),
         ("[dns]\nnameservers = []", "dns.nameservers: must be a list of at least 1"),
         ("[server]\nmax_recipients = 99", "server.max_recipients: must be .* 100 or more"),
+        ("[server]\nbare_newlines = 'keep'", 'server.bare_newlines: must be "refuse" or "norm'),
         ("[storage]\nurl = 'postgresql://x'", 'storage.url: must be "sqlite:" and a directory'),
         ("[storage]\nurl = 'sqlite:file'", "storage.url: .*/file is a file, not a directory"),
         ("[violations]\nlog = '.'", "violations.log: .* is a directory, not a file"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -54,6 +55,15 @@ async def test_one_job_for_each_recipient_domain(spool: Spool) -> None:
         ("Q1.2", "e.test", ("b@e.test",)),
     ]
     assert {one.body for one in claims} == {message().body}
+
+
+async def test_a_large_message_is_read_from_its_file_and_not_held(spool: Spool) -> None:
+    octets = bytes(range(256)) * 4000
+    file = memoryview(octets)[100:]
+    large = replace(message("Q1", "a@d.test"), body=b"", spooled=file)
+    (claim,) = await spool.put(large, claimed=True)
+    assert claim.body is None
+    assert await spool.body("Q1") == octets[100:]
 
 
 async def test_what_waits_is_claimed_when_due_and_only_once(spool: Spool) -> None:

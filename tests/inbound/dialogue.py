@@ -2,10 +2,12 @@
 
 import asyncio
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from pathlib import Path
 
 from relay.clock import SystemClock
 from relay.envelope import Message
@@ -16,8 +18,22 @@ from relay.inbound.login import Login
 from relay.inbound.server import Listeners, ListenSettings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-ACCEPTING = AcceptSettings("relay.test", LOOPBACK, max_message_size=100_000, max_recipients=100)
-SESSION = SessionSettings("relay.test", max_message_size=100_000, timeout=300, message_timeout=3600)
+ACCEPTING = AcceptSettings(
+    hostname="relay.test",
+    allow=LOOPBACK,
+    max_message_size=100_000,
+    max_recipients=100,
+    max_received=100,
+    normalise=False,
+)
+SESSION = SessionSettings(
+    hostname="relay.test",
+    max_message_size=100_000,
+    timeout=300,
+    message_timeout=3600,
+    normalise=False,
+    spool=Path(tempfile.gettempdir()),
+)
 LISTENING = ListenSettings(
     addresses=(("127.0.0.1", 0),),
     allow=LOOPBACK,
@@ -62,9 +78,14 @@ class Shelf:
 
 def without_trace(message: Message) -> bytes:
     """The content as the client sent it."""
-    head, _, rest = message.body.partition(b"+0000\r\n")
+    head, _, rest = bytes(message.content).partition(b"+0000\r\n")
     assert head.startswith(b"Received: from ")
     return rest
+
+
+def names_in(directory: Path) -> list[str]:
+    """What lies in a directory."""
+    return [path.name for path in directory.iterdir()]
 
 
 class Dialogue:
@@ -163,7 +184,9 @@ async def front_door(
         allow=accepting.allow,
         **listening,  # type: ignore[arg-type]
     )
-    session = replace(session, max_message_size=accepting.max_message_size)
+    session = replace(
+        session, max_message_size=accepting.max_message_size, normalise=accepting.normalise
+    )
     reception = Reception(hooks, session, login=login)
     listeners = Listeners(settings, reception, SystemClock())
     await listeners.start()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.inbound.framing import Content
+from relay.inbound.framing import Content, has_bare_line_end, normalised
 
 LIMIT = 10_000
 CONTENTS = st.lists(
@@ -20,15 +20,19 @@ def stuffed(content: bytes) -> bytes:
     return lines + b".\r\n"
 
 
-def read(pieces: list[bytes], limit: int = LIMIT) -> tuple[Content, bytes | None]:
-    content = Content(limit)
-    rest = None
+def read(
+    pieces: list[bytes], limit: int = LIMIT, *, normalise: bool = False
+) -> tuple[Content, bytes, bytes | None]:
+    """The content taken apart, what was kept of it, and what came after it."""
+    content = Content(limit, normalise=normalise)
+    kept, rest = b"", None
     for piece in pieces:
         if rest is not None:
             rest += piece
             continue
         rest = content.feed(piece)
-    return content, rest
+        kept += content.drain()
+    return content, kept, rest
 
 
 def cut(octets: bytes, borders: list[int]) -> list[bytes]:
@@ -39,18 +43,76 @@ def cut(octets: bytes, borders: list[int]) -> list[bytes]:
 @given(CONTENTS, st.binary(max_size=20), st.lists(st.integers(min_value=0)))
 def test_any_content_survives_any_segments(content: bytes, after: bytes, at: list[int]) -> None:
     content += b"\r\n"
-    got, rest = read(cut(stuffed(content) + after, at))
-    assert (got.content(), rest) == (content, after)
+    pieces = cut(stuffed(content) + after, at)
+    got, kept, rest = read(pieces, normalise=True)
+    assert (kept, rest) == (normalised(content), after)
+    assert (got.size, got.eight_bit) == (len(kept), not content.isascii())
+    assert got.bare is has_bare_line_end(content)
+    strict, kept, rest = read(pieces)
+    assert rest == after
+    assert strict.bare is got.bare
+    assert strict.bare or kept == content
 
 
 @given(CONTENTS, st.lists(st.integers(min_value=0)))
-def test_segments_change_nothing(octets: bytes, at: list[int]) -> None:
-    whole, rest = read([octets])
-    single, rest_of_singles = read([octets[n : n + 1] for n in range(len(octets))])
-    cut_up, rest_of_cut = read(cut(octets, at))
-    assert rest == rest_of_cut == rest_of_singles
-    if rest is not None:
-        assert whole.content() == cut_up.content() == single.content()
+def test_smg_06_segments_change_nothing(octets: bytes, at: list[int]) -> None:
+    singly = [octets[n : n + 1] for n in range(len(octets))]
+    ways = ([octets], singly, cut(octets, at))
+    for normalise in (False, True):
+        found = [read(pieces, normalise=normalise) for pieces in ways]
+        ends = [rest for _, _, rest in found]
+        assert ends == ends[:1] * 3
+        if ends[0] is None:
+            continue
+        assert len({got.bare for got, _, _ in found}) == 1
+        # what is to be refused is dropped as soon as that is known
+        if normalise or not found[0][0].bare:
+            assert len({(kept, got.size, got.eight_bit) for got, kept, _ in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        pytest.param(b"a\nb\r\n", b"a\r\nb\r\n", id="SMG-03: LF"),
+        pytest.param(b"a\rb\r\n", b"a\r\nb\r\n", id="SMG-03: CR"),
+        pytest.param(b"a\r\r\n", b"a\r\n\r\n", id="SMG-03: CR before CRLF"),
+        pytest.param(b"a\n.\nb\r\n", b"a\r\n.\r\nb\r\n", id="SMG-04: dots are no line's first yet"),
+        pytest.param(b"a\n..\r\n", b"a\r\n..\r\n", id="SMG-04: nor are two"),
+        pytest.param(b"a\r\n\n\n\r\n", b"a\r\n\r\n\r\n\r\n", id="SMG-03: empty lines"),
+    ],
+)
+def test_normalised(content: bytes, kept: bytes) -> None:
+    got, found, rest = read([stuffed(content)], normalise=True)
+    assert (found, rest, got.bare) == (kept, b"", True)
+
+
+def test_srv_33_the_limit_counts_what_is_kept() -> None:
+    got, kept, _ = read([b"\n" * 60 + b"\r\n.\r\n"], 100, normalise=True)
+    assert got.too_large
+    assert kept == b""
+
+
+def test_a_whole_content() -> None:
+    content = Content(100, normalise=False)
+    content.take(b".x\r\n..\r\n\xff\r\n")
+    assert (content.drain(), content.size, content.eight_bit) == (b".x\r\n..\r\n\xff\r\n", 11, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "bare"),
+    [
+        (b"", False),
+        (b"a\r\nb\r\n", False),
+        (b"a\nb\r\n", True),
+        (b"a\rb\r\n", True),
+        (b"a\r\r\n", True),
+        (b"a\n\r\n", True),
+        (b"\n\r", True),
+        (b"a\r\n\r", True),
+    ],
+)
+def test_smg_03_bare(content: bytes, bare: bool) -> None:
+    assert has_bare_line_end(content) is bare
 
 
 @pytest.mark.parametrize(
@@ -73,7 +135,7 @@ def test_segments_change_nothing(octets: bytes, at: list[int]) -> None:
 def test_smg_01_no_end(octets: bytes) -> None:
     evil = b"Subject: x\r\n\r\ntext" + octets + b"MAIL FROM:<evil@x.test>\r\n"
     for pieces in ([evil], [evil[n : n + 1] for n in range(len(evil))]):
-        assert read(pieces)[1] is None
+        assert read(pieces)[2] is None
 
 
 @pytest.mark.parametrize(
@@ -90,8 +152,8 @@ def test_smg_01_no_end(octets: bytes) -> None:
     ],
 )
 def test_contents(sent: bytes, content: bytes) -> None:
-    got, rest = read([sent])
-    assert (got.content(), rest) == (content, b"")
+    _, kept, rest = read([sent])
+    assert (kept, rest) == (content, b"")
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 100])
@@ -100,7 +162,8 @@ def test_srv_33_limit_to_the_octet(pieces: int) -> None:
     for limit, large in ((len(body), False), (len(body) - 1, True)):
         octets = stuffed(body) + b"NOOP\r\n"
         step = -(-len(octets) // pieces)
-        content, rest = read([octets[n : n + step] for n in range(0, len(octets), step)], limit)
+        parts = [octets[n : n + step] for n in range(0, len(octets), step)]
+        content, kept, rest = read(parts, limit)
         assert content.too_large is large
         assert rest == b"NOOP\r\n"
-        assert content.content() == (b"" if large else body)
+        assert large or kept == body

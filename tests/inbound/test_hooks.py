@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from relay.inbound.hooks import AcceptHooks, AcceptSettings, outgoing
+from relay.envelope import Message
+from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from tests.inbound.dialogue import (
     ACCEPTING,
     DISK_FULL,
@@ -105,6 +106,7 @@ async def test_stock_srv_14_too_many_recipients(stock: StockServer) -> None:
         (b"", "250 2.0.0 queued as "),
         pytest.param(b"a\nb\r\n", "550 5.6.0", id="SMG-03: LF"),
         pytest.param(b"a\rb\r\n", "550 5.6.0", id="SMG-03: CR"),
+        pytest.param(b"x" * 900 + b"\r\n", "250 2.0.0 queued as ", id="a long line"),
         pytest.param(b"x\r\n" * 40_000, "552 5.3.4", id="SRV-33"),
         pytest.param(b"Received: x\r\n" * 100 + b"\r\n", "554 5.4.6", id="SRV-28"),
     ],
@@ -183,9 +185,17 @@ def arrived(**fields: object) -> tuple[Session, Envelope]:
     return session, envelope
 
 
-def test_outgoing() -> None:
-    session, envelope = arrived()
-    message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+async def kept(session: Session, envelope: Envelope) -> Message:
+    """What becomes of it."""
+    shelf = Shelf()
+    hooks = AcceptHooks(shelf.accept, ACCEPTING, Noon())
+    answer = await hooks.handle_DATA(object.__new__(SMTP), session, envelope)
+    assert answer == f"250 2.0.0 queued as {shelf.messages[0].id}"
+    return shelf.messages[0]
+
+
+async def test_outgoing() -> None:
+    message = await kept(*arrived())
     assert message.body == (
         b"Received: from client.test ([192.0.2.1])\r\n"
         b"\tby relay.test with ESMTP id " + message.id.encode() + b"\r\n"
@@ -204,27 +214,26 @@ def test_outgoing() -> None:
         pytest.param({"smtp_utf8": True}, b"with UTF8SMTP id", id="EXT-16"),
     ],
 )
-def test_outgoing_tells_how_it_came(fields: dict[str, object], protocol: bytes) -> None:
-    message = outgoing(*arrived(**fields), hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+async def test_outgoing_tells_how_it_came(fields: dict[str, object], protocol: bytes) -> None:
+    message = await kept(*arrived(**fields))
     assert protocol in message.body
 
 
 @pytest.mark.parametrize("peer", [None, "", "/run/client.socket"])
-def test_outgoing_without_an_address(peer: object) -> None:
-    session, envelope = arrived(peer=peer)
-    message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+async def test_outgoing_without_an_address(peer: object) -> None:
+    message = await kept(*arrived(peer=peer))
     assert message.body.startswith(b"Received: from client.test\r\n\tby relay.test ")
 
 
-def test_outgoing_takes_text_where_there_are_no_octets() -> None:
+async def test_outgoing_takes_text_where_there_are_no_octets() -> None:
     session, envelope = arrived(content="Subject: ü\udcff\r\n\r\n", original_content=None)
-    message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+    message = await kept(session, envelope)
     assert without_trace(message) == b"Subject: \xc3\xbc\xff\r\n\r\n"
 
 
-def test_needs_come_from_the_content_not_from_the_client() -> None:
+async def test_needs_come_from_the_content_not_from_the_client() -> None:
     session, envelope = arrived(smtp_utf8=True, mail_options=["BODY=8BITMIME", "SMTPUTF8"])
-    message = outgoing(session, envelope, hostname="relay.test", now=NOON, randbelow=lambda _: 0)
+    message = await kept(session, envelope)
     assert (message.envelope.eight_bit, message.envelope.smtputf8) == (False, False)
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from relay.inbound.received import (
     Arrival,
     count_received,
-    has_bare_line_end,
     needs_smtputf8,
     protocol_name,
     received_line,
@@ -91,48 +90,29 @@ def test_ext_16_protocol(
 
 
 @pytest.mark.parametrize(
-    ("content", "count"),
+    ("header", "count"),
     [
         (b"", 0),
-        (b"Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n", 2),
+        (b"Received: a\r\nReceived: b\r\n", 2),
         (b"RECEIVED : a\r\nX-Received: b\r\n x\r\n\treceived: folded\r\n\r\n", 1),
-        (b"\r\nReceived: body\r\n", 0),
         (b"Received: no blank line\r\n", 1),
     ],
 )
-def test_srv_28_count(content: bytes, count: int) -> None:
-    assert count_received(content) == count
+def test_srv_28_count(header: bytes, count: int) -> None:
+    assert count_received(header) == count
 
 
 @pytest.mark.parametrize(
-    ("content", "bare"),
-    [
-        (b"", False),
-        (b"a\r\nb\r\n", False),
-        (b"a\nb\r\n", True),
-        (b"a\rb\r\n", True),
-        (b"a\r\r\n", True),
-        (b"a\n\r\n", True),
-        (b"\n\r", True),
-        (b"a\r\n\r", True),
-    ],
-)
-def test_smg_03_bare(content: bytes, bare: bool) -> None:
-    assert has_bare_line_end(content) is bare
-
-
-@pytest.mark.parametrize(
-    ("addresses", "content", "needed"),
+    ("addresses", "header", "needed"),
     [
         (["a@b.test", ""], b"Subject: x\r\n\r\nbody\r\n", False),
         (["ü@b.test"], b"Subject: x\r\n\r\nbody\r\n", True),
         (["a@bücher.test"], b"", True),
         (["a@b.test"], "Subject: ü\r\n\r\nbody\r\n".encode(), True),
-        (["a@b.test"], "Subject: x\r\n\r\nbödy\r\n".encode(), False),
+        (["a@b.test"], b"", False),
         (["a@b.test"], b"Subject: \xfc\r\n\r\nbody\r\n", False),
-        (["a@b.test"], "\r\nbödy\r\n".encode(), False),
         (["a@b.test"], "Subject: ü\r\n".encode(), True),
     ],
 )
-def test_ext_13_smtputf8(addresses: list[str], content: bytes, needed: bool) -> None:
-    assert needs_smtputf8(addresses, content) is needed
+def test_ext_13_smtputf8(addresses: list[str], header: bytes, needed: bool) -> None:
+    assert needs_smtputf8(addresses, header) is needed

@@ -1,18 +1,29 @@
 """Sessions, octet by octet: RFC 5321's server side, smuggling, pipelining, and how sessions end."""
 
 import asyncio
+import errno
 import re
 import smtplib
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.envelope import DsnRequest
+from relay.errors import StorageFullError
 from relay.inbound import connection
-from tests.inbound.dialogue import ACCEPTING, DISK_FULL, PATIENCE, SESSION, FrontDoor, front_door
+from tests.inbound.dialogue import (
+    ACCEPTING,
+    DISK_FULL,
+    PATIENCE,
+    SESSION,
+    FrontDoor,
+    front_door,
+    names_in,
+)
 
 HELLO = "EHLO client.test"
 MAIL = "MAIL FROM:<a@b.test>"
@@ -341,6 +352,97 @@ async def test_srv_18_storage_trouble_is_transient(door: FrontDoor) -> None:
     await client.send(MESSAGE + b".\r\n")
     assert (await client.reply()).startswith("250")
     assert door.shelf.contents == [MESSAGE]
+
+
+async def test_srv_18_a_full_disk_is_told_as_such(door: FrontDoor) -> None:
+    door.shelf.trouble = StorageFullError("spool-0.db: database or disk is full")
+    client = await door.greeted()
+    await client.begin()
+    await client.send(MESSAGE + b".\r\n")
+    answer = await client.reply()
+    assert answer.startswith("452 4.3.1 ")
+    assert "spool" not in answer
+    assert door.shelf.messages == []
+
+
+LARGE = b"Subject: large\r\n\r\n" + (b".dot\r\n" + b"y" * 997 + b"\r\n") * 3000
+
+
+async def test_srv_26_a_large_message_is_spooled(tmp_path: Path) -> None:
+    spooling = replace(SESSION, spool=tmp_path)
+    async with front_door(replace(ACCEPTING, max_message_size=4_000_000), spooling) as door:
+        client = await door.greeted()
+        await client.begin()
+        await client.send(LARGE.replace(b"\r\n.", b"\r\n..") + b".\r\nNOOP\r\n")
+        assert (await client.reply()).startswith("250 2.0.0 queued as ")
+        assert (await client.reply()).startswith("250 2.0.0 Done")
+        [message] = door.shelf.messages
+        assert (message.body, message.envelope.eight_bit) == (b"", False)
+        assert message.spooled is not None
+        assert message.spooled.readonly
+        assert door.shelf.contents == [LARGE]
+        # the file has no name that a crash could leave behind
+        assert names_in(tmp_path) == []
+
+
+async def test_a_large_message_cut_short_leaves_nothing(tmp_path: Path) -> None:
+    spooling = replace(SESSION, spool=tmp_path)
+    async with front_door(replace(ACCEPTING, max_message_size=4_000_000), spooling) as door:
+        client = await door.greeted()
+        await client.begin()
+        await client.send(LARGE[:1_000_000])
+        client.writer.transport.abort()
+        other = await door.greeted()
+        assert (await other.say("NOOP")).startswith("250")
+        assert door.shelf.messages == []
+        assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        pytest.param(OSError(errno.ENOSPC, "No space left"), "452 4.3.1", id="SRV-18: full"),
+        pytest.param(OSError(errno.EIO, "Input/output error"), "451 4.3.0", id="SRV-18: broken"),
+    ],
+)
+async def test_a_large_message_that_cannot_be_spooled(
+    monkeypatch: pytest.MonkeyPatch, trouble: OSError, code: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    async with front_door(replace(ACCEPTING, max_message_size=4_000_000)) as door:
+        client = await door.greeted()
+        await client.begin()
+        await client.send(LARGE + b".\r\n")
+        assert (await client.reply()).startswith(code)
+        assert door.shelf.messages == []
+        await client.begin()
+        await client.send(MESSAGE + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+
+
+async def test_srv_28_loops_are_found_in_large_messages_too() -> None:
+    header = b"Received: x\r\nX-Seal: " + b"z" * 5000 + b"\r\n"
+    strict = replace(ACCEPTING, max_message_size=4_000_000, max_received=60)
+    async with front_door(strict) as door:
+        for hosts, code in ((59, "250 2.0.0"), (60, "554 5.4.6")):
+            client = await door.greeted()
+            await client.begin()
+            await client.send(header * hosts + b"\r\n" + header * 100 + b".\r\n")
+            assert (await client.reply()).startswith(code)
+
+
+async def test_smg_03_bare_line_ends_normalised() -> None:
+    async with front_door(replace(ACCEPTING, normalise=True)) as door:
+        client = await door.greeted()
+        await client.begin()
+        await client.send(b"Subject: x\n\r\na\rb\n.\nMAIL FROM:<evil@x.test>\r\n.\r\nNOOP\r\n")
+        assert (await client.reply()).startswith("250 2.0.0 queued as ")
+        assert (await client.reply()).startswith("250 2.0.0 Done")
+    kept = b"Subject: x\r\n\r\na\r\nb\r\n.\r\nMAIL FROM:<evil@x.test>\r\n"
+    assert door.shelf.contents == [kept]
 
 
 async def test_srv_18_the_unforeseen_is_transient(

@@ -1,0 +1,103 @@
+"""The content of a message while it comes in: small in memory, large in a file without a name.
+
+Knows no connection and no queue.
+"""
+
+import asyncio
+import errno
+import mmap
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from relay.errors import StorageError, StorageFullError
+from relay.inbound.framing import Content
+
+_IN_MEMORY = 256 * 1024  # octets that are held; a larger content is written in such pieces
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ROOM = 4096  # octets in front of a content in a file, for the Received line
+_LINE_END = b"\r\n"
+_HEADER_END = b"\r\n\r\n"
+
+
+class Body:
+    """A complete content, in memory or mapped from a file that vanishes with it."""
+
+    def __init__(self, octets: bytes | mmap.mmap, *, eight_bit: bool, room: int = 0) -> None:
+        """The content begins behind `room` octets; `eight_bit`: one of it is 0x80 or above."""
+        self._octets = octets
+        self._room = room
+        self.eight_bit = eight_bit
+
+    @property
+    def size(self) -> int:
+        """Its octets."""
+        return len(self._octets) - self._room
+
+    def header(self) -> bytes:
+        """The header, its last line end included."""
+        if self._octets[self._room : self._room + len(_LINE_END)] == _LINE_END:
+            return b""
+        end = self._octets.find(_HEADER_END, self._room)
+        return self._octets[self._room : None if end < 0 else end + len(_LINE_END)]
+
+    def under(self, head: bytes) -> bytes | memoryview:
+        """The whole message: `head`, which is short, and the content; once only."""
+        if isinstance(self._octets, bytes):
+            return head + self._octets
+        begin = self._room - len(head)
+        self._octets[begin : self._room] = head
+        return memoryview(self._octets)[begin:].toreadonly()
+
+
+class Upload:
+    """Content as it comes; used in a `with`, so that no file is left open.
+
+    `trouble` is why it could not be written, and then it is only read to its end.
+    """
+
+    def __init__(self, directory: Path, limit: int, *, normalise: bool) -> None:
+        """The file, when it is needed, is made in `directory`; for the limit see Content."""
+        self._directory = directory
+        self._file: IO[bytes] | None = None
+        self.content = Content(limit, normalise=normalise)
+        self.trouble: StorageError | None = None
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    async def feed(self, chunk: bytes) -> bytes | None:
+        """Take a piece; None asks for more, else the content is complete and this came after it."""
+        rest = self.content.feed(chunk)
+        if self.content.held > _IN_MEMORY:
+            await self._write()
+        return rest
+
+    async def complete(self) -> Body:
+        """The content, once it is complete and neither too large nor in trouble."""
+        eight_bit = self.content.eight_bit
+        if not self._file:
+            return Body(self.content.drain(), eight_bit=eight_bit)
+        await self._write()
+        whole = mmap.mmap(self._file.fileno(), _ROOM + self.content.size)
+        return Body(whole, eight_bit=eight_bit, room=_ROOM)
+
+    # A slow disk holds up this client and no other
+    async def _write(self) -> None:
+        try:
+            await asyncio.to_thread(self._append, self.content.drain())
+        except OSError as error:
+            kind = StorageFullError if error.errno in _FULL else StorageError
+            self.trouble = kind(f"{self._directory}: {error.strerror}")
+            self.content.discard()
+
+    def _append(self, octets: bytes) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - see __exit__
+            self._file.seek(_ROOM)
+        self._file.write(octets)
+        self._file.flush()

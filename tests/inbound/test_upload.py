@@ -1,0 +1,73 @@
+"""Content while it comes in: the same from memory and from a file."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.inbound import upload as module
+from relay.inbound.upload import Body, Upload
+from tests.inbound.dialogue import names_in
+
+HEADER = b"Subject: x\r\nX: \xc3\xbc\r\n"
+HEAD = b"Received: us\r\n"
+
+
+async def taken(
+    directory: Path, content: bytes, step: int, *, limit: int = 10**7
+) -> tuple[Body, bytes | None]:
+    octets, rest = content + b".\r\nQUIT\r\n", None
+    with Upload(directory, limit, normalise=False) as upload:
+        for begin in range(0, len(octets), step):
+            if rest is None:
+                rest = await upload.feed(octets[begin : begin + step])
+            else:
+                rest += octets[begin : begin + step]
+        return await upload.complete(), rest
+
+
+@pytest.mark.parametrize("size", [0, 10, 262_144, 262_145, 300_000, 2_000_000])
+@pytest.mark.parametrize("step", [65_536, 999_983])
+async def test_any_size(tmp_path: Path, size: int, step: int) -> None:
+    content = HEADER + b"\r\n" + b"z" * size + b"\r\n"
+    body, rest = await taken(tmp_path, content, step)
+    assert (body.size, body.header(), body.eight_bit) == (len(content), HEADER, True)
+    assert rest == b"QUIT\r\n"
+    whole = body.under(HEAD)
+    assert bytes(whole) == HEAD + content
+    assert isinstance(whole, bytes) is (len(content) <= 262_144)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("padding", [0, 300_000], ids=["memory", "file"])
+@pytest.mark.parametrize(
+    ("begin", "header"),
+    [
+        (b"\r\nSubject: no header\r\n", b""),
+        (b"Subject: x\r\n\r\n", b"Subject: x\r\n"),
+        (b"\r\n\r\n", b""),
+    ],
+)
+async def test_header(tmp_path: Path, begin: bytes, header: bytes, padding: int) -> None:
+    body, _ = await taken(tmp_path, begin + b"z" * padding + b"\r\n", 65_536)
+    assert body.header() == header
+
+
+async def test_a_header_without_end(tmp_path: Path) -> None:
+    for content in (b"X: y\r\n", b"X: y\r\n" * 100_000):
+        body, _ = await taken(tmp_path, content, 65_536)
+        assert body.header() == content
+
+
+async def test_little_is_held(tmp_path: Path) -> None:
+    with Upload(tmp_path, 10**7, normalise=False) as upload:
+        most = 0
+        for _ in range(100):
+            await upload.feed(b"z" * 65_536)
+            most = max(most, upload.content.held)
+        assert most <= module._IN_MEMORY
+
+
+async def test_the_longest_trace_line_has_room(tmp_path: Path) -> None:
+    body, _ = await taken(tmp_path, b"z" * 300_000 + b"\r\n", 65_536)
+    head = b"R" * 4094 + b"\r\n"
+    assert bytes(body.under(head)) == head + b"z" * 300_000 + b"\r\n"
