@@ -24,6 +24,7 @@ from relay.mta_sts.freshness import (
     fail,
     is_live,
     is_overcome,
+    is_told,
     result_of,
 )
 from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, SeenBy, parse_policy
@@ -96,9 +97,9 @@ class PolicyFinder:
         if discovery.id is None:
             if decision.error is None:
                 return _found(cached, decision, None, now)
-            return await self._note_trouble(domain, discovery, decision, cached)
+            return await self._note_trouble(domain, discovery, decision.error, cached)
         if refresh or decision.step is Step.FETCH:
-            return await self._fetch_once(domain, discovery.id, cached, seen_by or self._seen_by)
+            return await self._fetch_once(domain, discovery.id, seen_by or self._seen_by)
         if cached and decision.step is Step.RENEWED and is_overcome(cached, now):
             await self._keep(replace(cached, failure=None))
         return _found(cached, decision, discovery.id, now)
@@ -134,13 +135,11 @@ class PolicyFinder:
 
     # Whoever asks while a fetch for the same id is under way shares it; one for another id is
     # waited for. One of them tells what went wrong, though the first may have gone away
-    async def _fetch_once(
-        self, domain: Domain, record_id: str, cached: CachedPolicy | None, seen_by: SeenBy
-    ) -> Found:
+    async def _fetch_once(self, domain: Domain, record_id: str, seen_by: SeenBy) -> Found:
         while (flight := self._flights.get(domain)) and flight.record_id != record_id:
             await asyncio.wait([flight.task])
         if flight is None:
-            task = asyncio.ensure_future(self._fetch_new(domain, record_id, cached, seen_by))
+            task = asyncio.ensure_future(self._fetch_new(domain, record_id, seen_by))
             flight = self._flights[domain] = _Flight(record_id, task)
             task.add_done_callback(lambda _: self._flights.pop(domain, None))
         found = await asyncio.shield(flight.task)
@@ -149,15 +148,13 @@ class PolicyFinder:
         flight.told = True
         return found
 
-    async def _fetch_new(
-        self, domain: Domain, record_id: str, cached: CachedPolicy | None, seen_by: SeenBy
-    ) -> Found:
+    async def _fetch_new(self, domain: Domain, record_id: str, seen_by: SeenBy) -> Found:
         body = None
         try:
             body = await self._fetch(domain)
             policy = parse_policy(body)
         except MtaStsError as error:
-            return replace(await self._fail(domain, record_id, cached, error), body=body)
+            return replace(await self._fail(domain, record_id, error), body=body)
         now = self._clock.now()
         # RFC 8461 §8.1: the id seen before the fetch is kept with the body
         fresh = CachedPolicy(domain, record_id, policy, body.decode("utf-8", "replace"), now)
@@ -167,50 +164,39 @@ class PolicyFinder:
         return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot(), findings, body)
 
     # RFC 8461 §3.3: a failed fetch neither replaces nor shortens the policy that is kept
-    async def _fail(
-        self, domain: Domain, record_id: str, cached: CachedPolicy | None, error: MtaStsError
-    ) -> Found:
+    async def _fail(self, domain: Domain, record_id: str, error: MtaStsError) -> Found:
         now = self._clock.now()
-        before = cached.failure if cached else None
-        failure = fail(error, record_id, now, before)
-        kept = replace(cached or CachedPolicy(domain), failure=failure)
+        cached = self._store.load(domain) or CachedPolicy(domain)
+        kept = replace(cached, failure=fail(error, record_id, now, cached.failure))
         await self._keep(kept)
-        step = Step.KEEP if is_live(cached, now) else Step.FAILED
+        step = Step.KEEP if is_live(kept, now) else Step.FAILED
         found = _found(kept, Decision(step, error), record_id, now)
         return replace(found, findings=(trouble(domain, found.snapshot, error, now),))
 
-    # The record is asked for each time; what is wrong with it is kept and told once in a back-off
+    # The record is asked for each time; what is wrong with it is kept and told once in a back-off,
+    # and that of an id is not cut short by trouble with the record
     async def _note_trouble(
-        self,
-        domain: Domain,
-        discovery: Discovery,
-        decision: Decision,
-        cached: CachedPolicy | None,
+        self, domain: Domain, discovery: Discovery, error: MtaStsError, cached: CachedPolicy | None
     ) -> Found:
-        assert decision.error is not None  # noqa: S101 - the caller has looked
         now = self._clock.now()
+        step = Step.KEEP if is_live(cached, now) else Step.FAILED
         before = cached.failure if cached else None
         if before and backs_off(before, now):
-            if before.code == decision.error.code:
-                return _found(cached, replace(decision, error=before.error), None, now)
             if before.record_id is not None:
-                # the back-off for that id is not cut short by trouble with the record
-                return _found(cached, decision, None, now)
-        is_gone = discovery.error is None
-        gone = is_gone or bool(before and before.gone)
-        kept = replace(
-            cached or CachedPolicy(domain),
-            failure=fail(decision.error, None, now, before, gone=gone),
-        )
+                return _found(cached, Decision(step, error), None, now)
+            if before.code == error.code:
+                return _found(cached, Decision(step, before.error), None, now)
+        gone = discovery.error is None or bool(before and before.gone)
+        failure = fail(error, None, now, before, gone=gone)
+        kept = replace(cached or CachedPolicy(domain), failure=failure)
         earlier = await self._keep(kept)
-        found = _found(kept, decision, None, now)
-        if earlier and earlier.failure and earlier.failure.gone and is_gone:
-            return found  # the loss has been told
-        if is_gone:
-            findings = removed(kept, decision.error, now)
-            _warn(findings)
-        else:
-            findings = (trouble(domain, found.snapshot, decision.error, now),)
+        found = _found(kept, Decision(step, error), None, now)
+        if earlier and earlier.failure and is_told(earlier.failure, failure, now):
+            return found
+        if discovery.error:
+            return replace(found, findings=(trouble(domain, found.snapshot, error, now),))
+        findings = removed(kept, error, now)
+        _warn(findings)
         return replace(found, findings=findings)
 
     async def _save(self, fresh: CachedPolicy, seen_by: SeenBy) -> CachedPolicy | None:

@@ -92,6 +92,15 @@ def fail(
     )
 
 
+def is_told(earlier: FetchFailure, failure: FetchFailure, now: float) -> bool:
+    """Whether trouble with the record was told by whoever met it first: the same error a moment
+    ago, or a record that has been gone all the time."""
+    if failure.code in ("ENOTFOUND", "ENODATA"):
+        return earlier.gone
+    same = (earlier.record_id, earlier.code) == (failure.record_id, failure.code)
+    return same and backs_off(earlier, now)
+
+
 def is_overcome(cached: CachedPolicy, now: float) -> bool:
     """Whether the failure kept beside a policy just confirmed by its record says nothing any more:
     it was of another record, and so long ago that asking again is no haste."""

@@ -439,3 +439,16 @@ async def test_sts_69_trouble_with_the_record_leaves_the_back_off_of_an_id(
     assert found.policy.error is not None
     assert found.policy.error.code == "http_status_503"
     assert len(site.requests) == 1
+
+
+async def test_trouble_with_the_record_is_told_once_however_many_ask(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.dns.fail("_mta-sts.d.test", "TXT", "SERVFAIL")
+    finders = [finder_in(world, table, clock) for _ in range(2)]
+    found = await asyncio.gather(*(one.find(D) for one in finders * 20))
+    assert [one.failure for each in found for one in each.findings] == ["sts-policy-fetch-error"]
+    kept = table.load(D)
+    assert kept is not None
+    assert kept.failure is not None
+    assert kept.failure.count == 1
