@@ -5,8 +5,8 @@ import contextlib
 import logging
 import random
 import secrets
-import signal
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,11 @@ from relay.delivery.caller import Sources
 from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.delivery.own import OwnAddresses
 from relay.delivery.tls import Floors
-from relay.envelope import Message, new_queue_id
+from relay.envelope import Envelope, Message, new_queue_id
 from relay.errors import RelayError, StorageDamagedError
+from relay.events import events_of
 from relay.evidence import Finding
-from relay.inbound.certificate import CertificateError, CertificateFiles
+from relay.inbound.certificate import CertificateFiles
 from relay.inbound.connection import Reception, SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.login import Login
@@ -38,9 +39,8 @@ from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
 from relay.mta_sts.refresh import Refresher
-from relay.outcome import DeliveryResult, Status
+from relay.outcome import DeliveryResult
 from relay.queue.job import Settlement
-from relay.queue.notice import has_sender
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
@@ -48,7 +48,6 @@ from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
 from relay.resolver import DnsResolver
-from relay.timestamp import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -148,32 +147,17 @@ class Relay:
 
         `damaged` is a database to begin anew: an earlier relay of this process ended for it.
         """
-        self._settings = settings
         self._journal = journal
         self._clock: Clock = SystemClock()
         delivery = _delivery_settings(settings)
         self._stores = _open_stores(settings, worker, damaged, self._clock.now())
-        resolver = build_resolver(settings, self._clock)
-        self._finder = build_finder(settings, resolver, self._stores.policies, self._clock)
-        self._deliverer = Deliverer(
-            delivery,
-            resolver,
-            self._finder.find,
-            self._clock,
-            random.Random(),  # noqa: S311 - spreads load, guards nothing
-        )
+        self._use(settings, delivery)
+        self._deliveries: Counter[Deliverer] = Counter()  # under way
         self._scheduler = Scheduler(
-            self._stores.spool,
-            self._deliverer.deliver,
-            self._rules(),
-            self._clock,
-            self._settled,
+            self._stores.spool, self._deliver, self._rules(), self._clock, self._settled
         )
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
-        self._refresher = Refresher(
-            self._finder, self._stores.policies, self._clock, self._note_findings
-        )
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, _accept_settings(settings), self._clock)
 
@@ -184,7 +168,7 @@ class Relay:
         self._tasks = [
             loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
             loop.create_task(self._copier.run()),
-            loop.create_task(self._refresher.run()),
+            loop.create_task(self._refresher.run()),  # the last: it is renewed
         ]
         for task in self._tasks:
             task.add_done_callback(_tell_end)
@@ -206,6 +190,8 @@ class Relay:
             stopping.cancel()
 
     def _judge(self, ended: "asyncio.Task[Any]") -> None:
+        if ended.cancelled():
+            return
         error = ended.exception()
         if isinstance(error, RelayError):
             raise error
@@ -214,7 +200,45 @@ class Relay:
 
     def reopen_logs(self) -> None:
         """Open the violation log anew (SIGHUP)."""
-        self._copier.reopen()
+        self._copier.reopen(self._settings.violation_log)
+
+    async def renew(self, settings: Settings) -> None:
+        """Go on with other settings; deliveries under way end with the old ones.
+
+        Raises ConfigError where credentials cannot be read, and then nothing has changed.
+        """
+        before = self._deliverer
+        self._use(settings, _delivery_settings(settings))
+        self._stores.spool.reserve = settings.storage.reserve
+        self._scheduler.renew(self._rules())
+        self.hooks.renew(_accept_settings(settings))
+        self.reopen_logs()
+        self._tasks[-1].cancel()
+        self._tasks[-1] = asyncio.get_running_loop().create_task(self._refresher.run())
+        self._tasks[-1].add_done_callback(_tell_end)
+        if not self._deliveries[before]:
+            await before.aclose()
+
+    def _use(self, settings: Settings, delivery: DeliverySettings) -> None:
+        self._settings = settings
+        resolver = build_resolver(settings, self._clock)
+        finder = build_finder(settings, resolver, self._stores.policies, self._clock)
+        dice = random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._deliverer = Deliverer(delivery, resolver, finder.find, self._clock, dice)
+        self._refresher = Refresher(finder, self._stores.policies, self._clock, self._note_findings)
+
+    # A deliverer of former settings closes its connections after its last delivery
+    async def _deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
+        deliverer = self._deliverer
+        self._deliveries[deliverer] += 1
+        try:
+            return await deliverer.deliver(domain, envelope, body)
+        finally:
+            self._deliveries[deliverer] -= 1
+            if not self._deliveries[deliverer]:
+                del self._deliveries[deliverer]
+                if deliverer is not self._deliverer:
+                    await deliverer.aclose()
 
     async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Let attempts end for `timeout` seconds, then cut them; they stay queued."""
@@ -253,75 +277,8 @@ class Relay:
     def _settled(self, settlement: Settlement, result: DeliveryResult) -> None:
         if settlement.findings:
             self._copier.wake()
-        for event, fields in _events(settlement, result, self._clock.now()):
+        for event, fields in events_of(settlement, result, self._clock.now()):
             self._journal.write(event, **fields)
-
-
-async def serve(
-    settings: Settings,
-    journal: Journal,
-    announce: Callable[[str], None],
-    worker: Worker = ALONE,
-) -> None:
-    """Run until SIGTERM or SIGINT. `announce` is told each listener once mail is accepted.
-
-    Where a database turns out to be damaged the relay begins anew in place, once for each. Raises
-    RelayError where the storage or an address cannot be had.
-    """
-    end = _End(worker)
-    damaged: list[Path | None] = [None]
-    while not end.stop.is_set():
-        try:
-            await _serve(Relay(settings, journal, worker, damaged[-1]), settings, announce, end)
-        except StorageDamagedError as error:
-            if error.path in damaged:
-                raise
-            damaged.append(error.path)
-
-
-class _End:
-    """How the process is told to end: by a signal, or by losing its supervisor."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.stop = asyncio.Event()
-        self.orphaned = False
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.set)
-        if worker.lifeline is not None:
-            loop.add_reader(worker.lifeline, self._orphan, worker.lifeline)
-
-    def _orphan(self, lifeline: int) -> None:
-        asyncio.get_running_loop().remove_reader(lifeline)
-        log.error("the supervisor is gone, so this worker ends")
-        self.orphaned = True
-        self.stop.set()
-
-
-async def _serve(
-    relay: Relay, settings: Settings, announce: Callable[[str], None], end: _End
-) -> None:
-    listeners = build_listeners(settings, relay.hooks, end.worker)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, _reload, relay, listeners)
-    try:
-        await relay.start()
-        await listeners.start()
-        for host, port in listeners.bound:
-            announce(f"listening on {endpoint(host, port)}")
-        await relay.watch(end.stop)
-    finally:
-        # without a supervisor a new relay may begin at any moment: make room at once
-        timeout = 0.0 if end.orphaned else settings.server.stop_timeout
-        begun = loop.time()
-        await listeners.close(timeout)
-        await relay.aclose(max(0.0, timeout - (loop.time() - begun)))
-
-
-def endpoint(host: str, port: int) -> str:
-    """Address and port as people write them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _tell_end(task: "asyncio.Task[None]") -> None:
@@ -330,17 +287,14 @@ def _tell_end(task: "asyncio.Task[None]") -> None:
         log.critical("a part of the relay has ended: %s", error, exc_info=None if known else error)
 
 
-# Whatever cannot be had anew, the old one stays
-def _reload(relay: Relay, listeners: Listeners) -> None:
-    relay.reopen_logs()
-    try:
-        listeners.renew_certificate()
-    except CertificateError as error:
-        log.error("the old certificate stays: %s", error)  # noqa: TRY400 - the text says it all
-
-
 def build_listeners(settings: Settings, hooks: AcceptHooks, worker: Worker = ALONE) -> Listeners:
     """The listeners of the configuration. Raises CertificateError."""
+    reception = build_reception(settings, hooks)
+    return Listeners(listen_settings(settings, worker), reception, SystemClock())
+
+
+def build_reception(settings: Settings, hooks: AcceptHooks) -> Reception:
+    """What sessions work with, as configured."""
     server = settings.server
     session = SessionSettings(
         hostname=settings.hostname,
@@ -351,8 +305,7 @@ def build_listeners(settings: Settings, hooks: AcceptHooks, worker: Worker = ALO
         spool=settings.storage_directory,
     )
     login = Login(UserFile(settings.users)) if settings.users else None
-    reception = Reception(hooks, session, login=login)
-    return Listeners(_listen_settings(settings, worker), reception, SystemClock())
+    return Reception(hooks, session, login=login)
 
 
 def build_resolver(settings: Settings, clock: Clock) -> DnsResolver:
@@ -417,7 +370,8 @@ def _accept_settings(settings: Settings) -> AcceptSettings:
     )
 
 
-def _listen_settings(settings: Settings, worker: Worker) -> ListenSettings:
+def listen_settings(settings: Settings, worker: Worker) -> ListenSettings:
+    """What the listeners need to know of the configuration; `worker` has its share of clients."""
     server = settings.server
     certificate, key = settings.tls_cert, settings.tls_key
     return ListenSettings(
@@ -429,40 +383,3 @@ def _listen_settings(settings: Settings, worker: Worker) -> ListenSettings:
         certificate=CertificateFiles(certificate, key or certificate) if certificate else None,
         reuse_port=worker.lifeline is not None,
     )
-
-
-def _events(
-    settlement: Settlement, result: DeliveryResult, now: float
-) -> list[tuple[str, dict[str, object]]]:
-    job, rest = settlement.job, settlement.remainder
-    kept = rest.recipients if rest else ()
-    events: list[tuple[str, dict[str, object]]] = []
-    for outcome in result.outcomes:
-        event = "deferred" if outcome.recipient in kept else "bounced"
-        if outcome.status is Status.DELIVERED:
-            event = "delivered"
-        fields: dict[str, object] = {
-            "queue_id": job.message_id,
-            "to": outcome.recipient,
-            "host": outcome.host,
-            "address": outcome.address,
-            "tls": outcome.tls,
-            "reason": outcome.reason and outcome.reason.value,
-            "reply": str(outcome.reply),
-            "attempt": job.attempts + 1,
-            "age": round(now - job.created, 3),
-        }
-        if rest and event == "deferred":
-            fields["next_attempt"] = rfc3339(rest.next_attempt)
-        events.append((event, fields))
-    given_up = [fields["to"] for event, fields in events if event == "bounced"]
-    if given_up and not settlement.notices:
-        # RFC 5321 §4.5.5: no failure is lost silently, not even that of a notice
-        why = "not asked for" if has_sender(job.envelope) else "no sender to tell"
-        events.append(("unnotified", {"queue_id": job.message_id, "to": given_up, "why": why}))
-    if not result.outcomes and rest is None:
-        events.append(("withdrawn", {"queue_id": job.message_id, "domain": job.domain}))
-    for notice in settlement.notices:
-        told = {"queue_id": job.message_id, "notice": notice.id, "to": notice.envelope.recipients}
-        events.append(("notified", dict(told)))
-    return events

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
-from relay.app import Worker, endpoint, serve, take_storage
+from relay.app import Worker, take_storage
 from relay.clock import SystemClock
 from relay.config import Settings
 from relay.errors import RelayError
 from relay.inbound.server import reserve
 from relay.reporting.journal import Journal
+from relay.service import Read, endpoint, renewed, serve
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ def worker_count(settings: Settings) -> int:
     return settings.server.workers or len(os.sched_getaffinity(0))
 
 
-def supervise(settings: Settings, journal: Journal, announce: Callable[[str], None]) -> None:
+def supervise(
+    settings: Settings, journal: Journal, announce: Callable[[str], None], read: Read | None = None
+) -> None:
     """Run the workers until SIGTERM or SIGINT; `announce` is told each listener once all accept.
 
     Raises RelayError where the storage or an address cannot be had, or a worker cannot start. Only
@@ -52,7 +55,7 @@ def supervise(settings: Settings, journal: Journal, announce: Callable[[str], No
         listen_tls = _reserved(end, "listen_tls", settings.server.listen_tls)
         server = replace(settings.server, listen=listen, listen_tls=listen_tls, workers=count)
         told = replace(settings, server=server)
-        crew = _Crew(told, journal)
+        crew = _Crew(told, journal, read)
         end.callback(crew.end)
         crew.start()
         if crew.is_complete:
@@ -73,9 +76,10 @@ class _Crew:
     """The workers, by process id. All that is waited for, a signal or a worker's word that it takes
     mail, comes as an octet through one pair of sockets."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, journal: Journal, read: Read | None) -> None:
         self._settings = settings
         self._journal = journal
+        self._read = read
         self._count = settings.server.workers
         self._numbers: dict[int, int] = {}
         self._due: dict[int, float] = {}  # when to start a worker again, by its number
@@ -130,9 +134,15 @@ class _Crew:
         if signal.SIGCHLD in words:
             self._bury()
         if signal.SIGHUP in words:
-            self._pass_on(signal.SIGHUP)
+            self._reload()
         if signal.SIGTERM in words or signal.SIGINT in words:
             self._stop()
+
+    # The workers read for themselves; a worker started later needs what they have
+    def _reload(self) -> None:
+        if self._read:
+            self._settings = renewed(self._settings, self._read) or self._settings
+        self._pass_on(signal.SIGHUP)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -186,7 +196,7 @@ class _Crew:
                 self._told.send(_READY)
 
         try:
-            asyncio.run(serve(self._settings, self._journal, announce, worker))
+            asyncio.run(serve(self._settings, self._journal, announce, worker, self._read))
         except RelayError as error:
             log.error("worker %d: %s", number, error)  # noqa: TRY400 - the text says it all
             return 3

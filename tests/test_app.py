@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relay import config
-from relay.app import Relay, serve
+from relay.app import Relay
 from relay.clock import SystemClock
 from relay.db.desk import Desk
 from relay.db.spool import Spool
@@ -19,6 +19,7 @@ from relay.envelope import Envelope, Message
 from relay.errors import RelayError, StorageError
 from relay.lab.world import World
 from relay.reporting.journal import Journal
+from relay.service import serve
 
 PATIENCE = 20.0
 

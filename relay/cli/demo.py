@@ -70,9 +70,9 @@ async def _demo(directory: Path, *, keep: bool) -> None:
 
 
 async def _run(world: "World", settings: "Settings", scenes: "list[Scene]", *, keep: bool) -> None:
-    from relay.app import serve
     from relay.clock import SystemClock
     from relay.reporting.journal import Journal
+    from relay.service import serve
 
     log = _Log()
     journal = Journal(log, SystemClock(), human=False)

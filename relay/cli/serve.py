@@ -7,7 +7,7 @@ import sys
 import click
 
 from relay import config
-from relay.cli.options import config_option, settings_from
+from relay.cli.options import config_option
 
 
 @click.command("serve")
@@ -15,14 +15,15 @@ from relay.cli.options import config_option, settings_from
 def command(config_path: str | None) -> None:
     """Run the relay in the foreground; logs go to stderr.
 
-    SIGTERM and SIGINT stop it gracefully, SIGHUP opens the violation log anew.
+    SIGTERM and SIGINT stop it gracefully, SIGHUP reads the configuration again.
     """
-    settings = settings_from(config_path)
+    path = config.find(config_path)
+    settings = config.load(path)
     from relay import supervisor
-    from relay.app import serve
     from relay.clock import SystemClock
     from relay.descriptors import make_room
     from relay.reporting.journal import Journal, JournalHandler
+    from relay.service import serve
 
     journal = Journal(sys.stderr.buffer, SystemClock(), human=sys.stderr.isatty())
     logging.basicConfig(level=logging.WARNING, handlers=[JournalHandler(journal)])
@@ -38,10 +39,14 @@ def command(config_path: str | None) -> None:
         )
         journal.write("warning", message=message)
 
+    def read() -> tuple[config.Settings, list[str]]:
+        new = config.load(path)
+        return new, config.fixed_changes(settings, new)
+
     def announce(text: str) -> None:
         journal.write("ready", message=text)
 
     if supervisor.worker_count(settings) > 1:
-        supervisor.supervise(settings, journal, announce)
+        supervisor.supervise(settings, journal, announce, read)
     else:
-        asyncio.run(serve(settings, journal, announce))
+        asyncio.run(serve(settings, journal, announce, read=read))

@@ -55,6 +55,17 @@ def load(path: str | Path) -> Settings:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
 
 
+def fixed_changes(old: Settings, new: Settings) -> list[str]:
+    """The keys that differ and that a running relay cannot take on."""
+    pairs = {
+        "server.listen": (old.server.listen, new.server.listen),
+        "server.listen_tls": (old.server.listen_tls, new.server.listen_tls),
+        "server.workers": (old.server.workers, new.server.workers),
+        "storage.url": (old.storage.url, new.storage.url),
+    }
+    return [key for key, (was, is_now) in pairs.items() if was != is_now]
+
+
 def parse(table: Mapping[str, Any], directory: Path) -> Settings:
     """The settings of a TOML table; relative paths start at `directory`. Raises ConfigError."""
     settings, faults = read(table, directory)

@@ -26,7 +26,7 @@ class Spool:
         room to be worked off.
         """
         self._path = path
-        self._reserve = reserve
+        self.reserve = reserve
         db = open_database(path, "spool", durable=True)
         self._uuid = _uuid(db, path)
         self._committer = Committer(db, path)
@@ -90,7 +90,7 @@ class Spool:
         with storage_errors(self._path):
             disk = os.statvfs(self._path.parent)
         free = disk.f_bavail * disk.f_frsize
-        if free < self._reserve:
+        if free < self.reserve:
             raise StorageFullError(
                 f"{self._path.parent}: {free} octets free, less than storage.reserve"
             )

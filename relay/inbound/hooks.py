@@ -67,6 +67,10 @@ class AcceptHooks:
         self._clock = clock
         self._under_way: set[asyncio.Task[None]] = set()
 
+    def renew(self, settings: AcceptSettings) -> None:
+        """Judge by these from now on."""
+        self._settings = settings
+
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self,
         server: SMTP,

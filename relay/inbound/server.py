@@ -51,10 +51,8 @@ class Listeners:
 
     def __init__(self, settings: ListenSettings, reception: Reception, clock: Clock) -> None:
         """Nothing is bound before `start`; the certificate is read. Raises CertificateError."""
-        self._settings = settings
-        self._reception = reception
         self._clock = clock
-        self.renew_certificate()
+        self.renew(settings, reception)
         self._servers: list[asyncio.Server] = []
         self._clients: dict[Client, str] = {}
         self._per_peer: Counter[str] = Counter()
@@ -79,14 +77,14 @@ class Listeners:
             await self.close(0)
             raise
 
-    def renew_certificate(self) -> None:
-        """Read certificate and key again, for clients that come from now on.
+    def renew(self, settings: ListenSettings, reception: Reception) -> None:
+        """Serve clients that come from now on by these; certificate and key are read again.
 
-        Raises CertificateError, and then the old certificate stays.
+        The addresses stay as they are. Raises CertificateError, and then nothing has changed.
         """
-        if files := self._settings.certificate:
-            context = server_context(files, self._clock.now())
-            self._reception = replace(self._reception, tls=context)
+        files = settings.certificate
+        tls = server_context(files, self._clock.now()) if files else None
+        self._settings, self._reception = settings, replace(reception, tls=tls)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Take no more clients, tell idle ones, wait for messages under way, cut the rest.

@@ -81,6 +81,10 @@ class Scheduler:
         self._offset: float | None = None  # of the time of day to the loop's own
         self._told: defaultdict[str, Spacing] = defaultdict(Spacing)
 
+    def renew(self, rules: Rules) -> None:
+        """Settle by these rules from now on."""
+        self._rules = rules
+
     async def accept(self, message: Message) -> None:
         """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept.
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import orjson
 
@@ -35,9 +36,9 @@ class Copier:
         """There may be findings."""
         self._wake.set()
 
-    def reopen(self) -> None:
-        """Open the log file anew."""
-        self._log_file.reopen()
+    def reopen(self, path: Path) -> None:
+        """Open the log file anew, at this path."""
+        self._log_file.reopen(path)
 
     async def run(self) -> None:
         """Copy until cancelled. Raises StorageClosedError."""

@@ -8,7 +8,7 @@ class LogFile:
     """Appends whole lines, each with one write(2), so that several processes may share the file.
 
     The file is opened anew when its path no longer names it (logrotate's `create`), and after
-    `reopen()`. OSError (disk full, no permission) is the caller's to bear: nothing is buffered.
+    `reopen`. OSError (disk full, no permission) is the caller's to bear: nothing is buffered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,20 +28,21 @@ class LogFile:
             raise OSError(f"only {written} of {len(data)} octets fitted into {self._path}")
         self._torn = False
 
-    def reopen(self) -> None:
-        """Open the path anew at the next write (SIGHUP)."""
+    def reopen(self, path: Path) -> None:
+        """Write to this path from now on, opened anew (SIGHUP)."""
+        self.close()
+        self._path = path
+
+    def close(self) -> None:
+        """Close the file; a later write opens it again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def close(self) -> None:
-        """Close the file; a later write opens it again."""
-        self.reopen()
-
     def _current(self) -> int:
         if self._descriptor is not None and not self._is_moved(self._descriptor):
             return self._descriptor
-        self.reopen()
+        self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         return self._descriptor

@@ -267,13 +267,13 @@ async def test_the_certificate_is_read_again(
     async with front_door(certificate=mine, tls_addresses=IMPLICIT) as door:
         old = await in_tls(door, trusting)
         shutil.copy(ca.issue(["relay.test"]).path, path)
-        door.listeners.renew_certificate()
+        door.listeners.renew(door.listeners._settings, door.listeners._reception)
         new = await in_tls(door, trusting)
         implicit = await door.connect(listener=1)
         await implicit.start_tls(trusting)
         path.write_text("nothing")
         with pytest.raises(CertificateError):
-            door.listeners.renew_certificate()
+            door.listeners.renew(door.listeners._settings, door.listeners._reception)
         last = await in_tls(door, trusting)
         assert (await old.say("NOOP")).startswith("250 ")
         assert shown(old) != shown(new)

@@ -35,9 +35,18 @@ def test_a_moved_file_is_left_alone_and_a_new_one_begun(tmp_path: Path) -> None:
 def test_reopen_lets_go_of_the_file(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "log")
     log.write(b"x")
-    log.reopen()
+    log.reopen(tmp_path / "log")
     descriptors = Path("/proc/self/fd").iterdir()
     assert tmp_path / "log" not in [one.readlink() for one in descriptors if one.exists()]
+
+
+def test_reopen_may_name_another_path(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "old")
+    log.write(b"x")
+    log.reopen(tmp_path / "new")
+    log.write(b"y")
+    log.close()
+    assert [(tmp_path / name).read_bytes() for name in ("old", "new")] == [b"x\n", b"y\n"]
 
 
 def test_a_directory_in_the_way_is_an_oserror(tmp_path: Path) -> None:
