@@ -26,7 +26,7 @@ from aiosmtplib.response import SMTPResponse
 from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
 from relay.delivery.hop import Flaw
 from relay.delivery.replies import NoReply, ReplyReader
-from relay.reply import Reply, parse_reply
+from relay.reply import Reply, Severity, parse_reply
 
 _BLOCK = 65_536  # octets written at once; RFC 5321 §4.5.3.2.5 has a timeout for each
 _SLOWEST = 1024  # octets a second that a server takes at least, on the whole
@@ -167,16 +167,14 @@ class Wire:
     async def content(self, data: bytes, block_timeout: float, final_timeout: float) -> Reply:
         """The reply to the content (its final dot included) after a 354. Raises InDoubt too.
 
-        A reply that comes before the end is taken and the connection closed: the two sides no
-        longer agree where they are.
+        A refusal that comes before the end is taken and the connection closed: the two sides no
+        longer agree where they are. A success then is none.
         """
         try:
             async with asyncio.timeout(block_timeout + len(data) / _SLOWEST):
                 for start in range(0, len(data), _BLOCK):
                     if self._protocol.out_of_step:
-                        reply = await self.reply(block_timeout)
-                        self.abort()
-                        return reply
+                        return await self._early(block_timeout)
                     await self._heard(self._write(data[start : start + _BLOCK], block_timeout))
         except TimeoutError:
             self.abort()
@@ -200,6 +198,13 @@ class Wire:
         transport = self._protocol.transport
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
+
+    async def _early(self, timeout: float) -> Reply:  # noqa: ASYNC109
+        reply = await self.reply(timeout)
+        self.abort()
+        if reply.severity is Severity.SUCCESS:
+            raise Disconnected(f"it answers before the end of the content: {reply}")
+        return reply
 
     def _check_step(self) -> None:
         if self._protocol.out_of_step:
