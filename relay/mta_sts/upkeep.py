@@ -6,7 +6,8 @@ from relay.mta_sts.policy import CachedPolicy
 RETENTION = 30 * 86_400.0  # seconds that what has ended is still kept
 HISTORY = 400 * 86_400.0  # seconds that past versions are kept
 LEASE = 3600.0  # seconds one process has for what it looks after
-# RFC 8461 §10.2: about once a day; what lives for less than two hours is left to the next mail
+# RFC 8461 §10.2: once a day; what lives for less than two hours is left to the next mail
+_INTERVAL = 23 * 3600.0
 _DAILY = 86_400.0
 _SHORTEST = 3600.0
 _RETRY = 3600.0
@@ -33,7 +34,7 @@ def _refresh_at(cached: CachedPolicy, now: float, dice: float) -> float:
     if cached.failure:
         left = (cached.expires - now) / 4
         return now + max(BACK_OFF, min(_RETRY, left) * share)
-    interval = min(_DAILY, (cached.expires - cached.fetched_at) / 2)
+    interval = min(_INTERVAL, (cached.expires - cached.fetched_at) / 2)
     if interval < _SHORTEST:
         return cached.expires
     return cached.fetched_at + interval * share

@@ -428,3 +428,46 @@ async def test_what_is_no_http_is_told_in_a_sentence(world: World, octets: bytes
     assert caught.value.code == "http_error"
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 300
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"\x00\xff" * 500,
+        b"<html>no head</html>",
+        b"HTTP/1.1\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 1000 x\r\n\r\n",
+        b"HTTP/1.1 \xb2\xb0\xb0 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: \xff\xfe\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\x00\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        HEAD + b"Content-Length: 999999999999999999999\r\n\r\nx",
+        HEAD + b"Transfer-Encoding: gzip\r\n\r\nx",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"9" * 40 + b"\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000,
+        HEAD + b"x: " + b"y" * 200_000 + b"\r\n\r\n",
+    ],
+)
+async def test_any_bytes_are_an_error_with_a_code(world: World, wire: bytes) -> None:
+    world.dns.add(HOST, "A", "127.0.0.1")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(wire)
+        await writer.drain()
+
+    async with serving(talk, "127.0.0.1", 0, world.ca.issue([HOST]).server_context()) as port:
+        with pytest.raises(MtaStsError) as caught:
+            await fetcher(world, port=port).fetch(D)
+    assert caught.value.code in ("http_error", "http_status_101", "invalid_content_type")
