@@ -228,11 +228,13 @@ class Relay:
         self._refresher = Refresher(finder, self._stores.policies, self._clock, self._note_findings)
 
     # A deliverer of former settings closes its connections after its last delivery
-    async def _deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
+    async def _deliver(
+        self, domain: str, envelope: Envelope, body: bytes, since: float
+    ) -> DeliveryResult:
         deliverer = self._deliverer
         self._deliveries[deliverer] += 1
         try:
-            return await deliverer.deliver(domain, envelope, body)
+            return await deliverer.deliver(domain, envelope, body, since)
         finally:
             self._deliveries[deliverer] -= 1
             if not self._deliveries[deliverer]:

@@ -1,9 +1,11 @@
 """One attempt to deliver a message to a domain: plan, act, result. Knows no queue."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +17,7 @@ from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.caller import Caller, Sources, Timeouts
 from relay.delivery.contexts import TlsContexts
+from relay.delivery.dead import DeadHosts
 from relay.delivery.hop import (
     Declined,
     Exchange,
@@ -62,6 +65,15 @@ class DeliverySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What an attempt carries from host to host."""
+
+    envelope: Envelope
+    content: Content
+    since: float
+
+
 class Deliverer:
     """Delivers; keeps connections, TLS contexts and what hosts lately failed by for next time."""
 
@@ -93,6 +105,7 @@ class Deliverer:
         # refused again and again, an account is locked
         self._refusals = Recent[SessionKey, Declined]()
         self._silent = AddressMemory()
+        self._dead = DeadHosts()
         self._router = Router(
             resolver,
             own=settings.own,
@@ -101,9 +114,15 @@ class Deliverer:
             dice=dice,
         )
 
-    async def deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
+    async def deliver(
+        self, domain: str, envelope: Envelope, body: bytes, since: float = math.inf
+    ) -> DeliveryResult:
         """Try every host once. `domain` is a Domain or an address literal, the one of all the
-        envelope's recipients; `body` is not dot-stuffed. Every recipient gets an outcome."""
+        envelope's recipients; `body` is not dot-stuffed. Every recipient gets an outcome.
+
+        `since`: when the mail was taken on, by the loop's clock. Who could not be reached since
+        then is not tried again.
+        """
         next_hop = find_route(domain, self._settings.routes) or NextHop(domain)
         route, found = await self._plan(next_hop)
         findings = found.findings if found else ()
@@ -113,7 +132,7 @@ class Deliverer:
             return DeliveryResult(tuple(outcomes), findings)
         mode = found.policy.mode if found else "none"
         attempt = self._attempt(next_hop, route, found, envelope)
-        await self._act(attempt, next_hop, mode, envelope, body)
+        await self._act(attempt, next_hop, mode, _Load(envelope, content_of(body), since))
         result = attempt.final()
         return replace(result, findings=(*findings, *result.findings))
 
@@ -154,39 +173,40 @@ class Deliverer:
         addresses = self._silent.ordered(host.addresses, now)
         return replace(host, addresses=addresses, listed=validate_mx(host.name, policy).valid)
 
-    async def _act(
-        self, attempt: Attempt, next_hop: NextHop, mode: str, envelope: Envelope, body: bytes
-    ) -> None:
-        content = content_of(body)
+    async def _act(self, attempt: Attempt, next_hop: NextHop, mode: str, load: _Load) -> None:
         port = next_hop.port or self._settings.port
         while hop := attempt.next_hop():
             key = SessionKey(hop.host, hop.address, port, hop.level, mode, next_hop.identity)
-            report = await self._visit(hop, key, envelope, content)
+            report = await self._visit(hop, key, load)
             if next_hop.route:
                 report = as_ours_to_mend(report)
             attempt.feed(report, self._clock.now())
 
-    async def _visit(
-        self, hop: Hop, key: SessionKey, envelope: Envelope, content: Content
-    ) -> HopReport:
+    async def _visit(self, hop: Hop, key: SessionKey, load: _Load) -> HopReport:
         memory = self._memories[key.port]
         if flaw := memory.recall(hop, self._clock.now()):
             return Unprotected(flaw)
         if refusal := self._refusals.recall(key, self._clock.now()):
             return refusal
-        async with self._pool.session(key, hop.least) as session:
-            kept = session.is_ready
-            report = await session.deliver(envelope, hop.recipients, content, hurried=hop.hurried)
-        if kept and _is_silent(report):
-            # the kept connection had died unnoticed: a fresh one decides
-            async with self._pool.session(key, hop.least, fresh=True) as session:
-                report = await session.deliver(envelope, hop.recipients, content)
+        place = (key.address, key.port, hop.hurried)
+        report = await self._dead.visit(place, load.since, partial(self._call, hop, key, load))
         if isinstance(report, Unreachable):
             self._silent.keep(hop.address, self._clock.now())
         if isinstance(report, Unprotected):
             memory.keep(hop, report.flaw, self._clock.now())
         if isinstance(report, Declined) and report.login:
             self._refusals.keep(key, report, self._clock.now())
+        return report
+
+    async def _call(self, hop: Hop, key: SessionKey, load: _Load) -> HopReport:
+        mail = (load.envelope, hop.recipients, load.content)
+        async with self._pool.session(key, hop.least) as session:
+            kept = session.is_ready
+            report = await session.deliver(*mail, hurried=hop.hurried)
+        if kept and _is_silent(report):
+            # the kept connection had died unnoticed: a fresh one decides
+            async with self._pool.session(key, hop.least, fresh=True) as session:
+                report = await session.deliver(*mail)
         return report
 
     def _new_session(self, key: SessionKey) -> Session:

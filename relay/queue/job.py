@@ -36,10 +36,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken on by this relay; `body` None: it is still to be read from the store."""
+    """A job taken on by this relay; `body` None: it is still to be read from the store.
+
+    `since`: when it was taken on, by the loop's clock; the store does not know.
+    """
 
     job: Job
     body: bytes | None = None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

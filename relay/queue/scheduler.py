@@ -6,7 +6,7 @@ from asyncio import Future, Task
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
@@ -23,7 +23,8 @@ from relay.queue.store import QueueStore
 
 log = logging.getLogger(__name__)
 
-Deliver = Callable[[str, Envelope, bytes], Awaitable[DeliveryResult]]
+Deliver = Callable[[str, Envelope, bytes, float], Awaitable[DeliveryResult]]
+"""Domain, envelope, body, and since when the mail is here (the loop's clock)."""
 OnSettled = Callable[[Settlement, DeliveryResult], None]
 
 _POLL = 0.5  # seconds; how soon an operator's command takes effect
@@ -190,7 +191,8 @@ class Scheduler:
     def _take_on(self, claims: Sequence[Claim]) -> None:
         if self._closing.is_set():
             return  # they are released with all others
-        for claim in claims:
+        now = asyncio.get_running_loop().time()
+        for claim in (replace(one, since=now) for one in claims):
             domain = claim.job.domain
             self._window.take(domain)
             if domain not in self._waiting and self._slots.has_room(domain):
@@ -247,7 +249,7 @@ class Scheduler:
         try:
             if body is None:
                 body = await self._store.body(job.message_id)
-            result = await self._deliver(job.domain, job.envelope, body)
+            result = await self._deliver(job.domain, job.envelope, body, claim.since)
             return settle(job, result, body, self._clock.now(), self._rules), result
         except StorageError as error:
             self._note(error, "a job cannot be attempted")
@@ -293,4 +295,4 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 def _lightened(claim: Claim) -> Claim:
     if claim.body is None or len(claim.body) <= _BODY_LIMIT:
         return claim
-    return Claim(claim.job)
+    return replace(claim, body=None)

@@ -49,13 +49,17 @@ class Script:
     def __init__(self) -> None:
         self.log: list[tuple[str, str]] = []  # (domain, recipient) in the order begun
         self.bodies: list[bytes] = []
+        self.since: list[float] = []
         self.open: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.slow: set[str] = set()
         self.running: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.grown = asyncio.Event()
 
-    async def deliver(self, domain: str, envelope: Envelope, body: bytes) -> DeliveryResult:
+    async def deliver(
+        self, domain: str, envelope: Envelope, body: bytes, since: float
+    ) -> DeliveryResult:
+        self.since.append(since)
         self.log += [(domain, recipient) for recipient in envelope.recipients]
         self.bodies.append(body)
         self.grown.set()
@@ -309,6 +313,18 @@ async def test_mail_beyond_the_window_waits_in_the_store(build: Build, tmp_path:
         house.script.open["d.test"].set()
         await house.told.count(20)
     assert len(set(house.script.log)) == 20
+
+
+async def test_snd_22_mail_says_since_when_it_waits(build: Build) -> None:
+    async with build(Limits(per_domain=1)) as house:
+        house.script.slow.add("d.test")
+        begun = asyncio.get_running_loop().time()
+        await house.accept("Q1", "a@d.test")
+        await house.accept("Q2", "b@d.test")
+        taken = asyncio.get_running_loop().time()
+        house.script.open["d.test"].set()
+        await house.told.count(2)
+    assert begun <= house.script.since[0] <= house.script.since[1] <= taken
 
 
 async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> None:
