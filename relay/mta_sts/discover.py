@@ -4,7 +4,7 @@ from relay.address import Domain
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.freshness import Discovery
 from relay.mta_sts.record import parse_txt
-from relay.resolver import DnsStatus, Resolver
+from relay.resolver import Answer, DnsStatus, Resolver
 
 _NAME_LIMIT = 253  # characters of a name that fits into DNS
 
@@ -14,7 +14,10 @@ async def discover(resolver: Resolver, domain: Domain) -> Discovery:
     name = f"_mta-sts.{domain}"
     if len(name) > _NAME_LIMIT:
         return Discovery(absence=MtaStsError("ENOTFOUND", f"{name} is too long for DNS"))
-    answer = await resolver.txt(name)
+    return _read(name, await resolver.txt(name))
+
+
+def _read(name: str, answer: Answer[tuple[bytes, ...]]) -> Discovery:
     match answer.status:
         case DnsStatus.TROUBLE:
             text = f"the TXT record {name} cannot be looked up: {answer.detail}"
@@ -27,5 +30,6 @@ async def discover(resolver: Resolver, domain: Domain) -> Discovery:
         found = parse_txt(answer.records)
     except MtaStsError as error:
         return Discovery(error=error)
-    gone = MtaStsError("ENODATA", f"{name} has no valid MTA-STS record")
-    return Discovery(id=found, absence=None if found else gone)
+    if found is None:
+        return Discovery(absence=MtaStsError("ENODATA", f"{name} has no valid MTA-STS record"))
+    return Discovery(id=found)
