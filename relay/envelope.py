@@ -53,6 +53,11 @@ class Envelope:
         """What the sender asks to be told of a recipient."""
         return self.dsn.get(recipient, _NOTHING_ASKED)
 
+    @property
+    def has_utf8_address(self) -> bool:
+        """Whether the sender's or a recipient's address holds UTF-8."""
+        return not all(one.isascii() for one in (self.sender or "", *self.recipients))
+
     def to(self, recipients: tuple[str, ...]) -> "Envelope":
         """The same envelope for some of its recipients."""
         requests = {one: self.dsn[one] for one in recipients if one in self.dsn}
@@ -66,6 +71,7 @@ class Message:
     `id` is the queue id told in the 250 reply. `body` is header and body with CRLF line ends, our
     `Received` line on top, not dot-stuffed. `created` is in seconds since 1970. A large message is
     `spooled`, a read-only view of a file, and then `body` is empty; `content` is whichever it is.
+    `utf8_header`: the header holds UTF-8, so that SMTPUTF8 is needed whatever the addresses are.
     """
 
     id: str
@@ -73,6 +79,7 @@ class Message:
     body: bytes
     created: float
     spooled: memoryview | None = None
+    utf8_header: bool = False
 
     @property
     def content(self) -> bytes | memoryview:

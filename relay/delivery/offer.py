@@ -30,7 +30,7 @@ class Offer:
         if envelope.eight_bit and not self.has("8BITMIME"):
             return Reply(554, "5.6.3", f"{self.host} does not take 8-bit content (no 8BITMIME)")
         if envelope.smtputf8 and not self.has("SMTPUTF8"):
-            return Reply(553, "5.6.7", f"{self.host} does not take UTF-8 addresses (no SMTPUTF8)")
+            return self._no_smtputf8(envelope)
         # RFC 1870 §6.2: no use to begin; 0 and nothing mean no fixed limit
         if 0 < self._size_limit() < size:
             limit = self._size_limit()
@@ -62,6 +62,12 @@ class Offer:
             orcpt = asked.orcpt if envelope.smtputf8 else as_ascii(asked.orcpt)
             parameters.append(b"ORCPT=" + orcpt.encode("utf-8"))
         return parameters
+
+    # RFC 6531 §3.5: 5.6.7 for addresses, 5.6.9 for a header
+    def _no_smtputf8(self, envelope: Envelope) -> Reply:
+        if envelope.has_utf8_address:
+            return Reply(553, "5.6.7", f"{self.host} does not take UTF-8 addresses (no SMTPUTF8)")
+        return Reply(554, "5.6.9", f"{self.host} does not take a UTF-8 header (no SMTPUTF8)")
 
     def _size_limit(self) -> int:
         text = self.keywords.get("SIZE", "")

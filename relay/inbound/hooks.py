@@ -23,7 +23,7 @@ from relay.inbound.framing import Content
 from relay.inbound.received import (
     Arrival,
     count_received,
-    needs_smtputf8,
+    is_utf8,
     protocol_name,
     received_line,
 )
@@ -174,10 +174,11 @@ def outgoing(envelope: Transaction, arrival: Arrival, header: bytes, body: Body)
     """The message as it is kept: a Received line on top, nothing else touched (RFC 5321 §3.6.3)."""
     sender = None if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
     recipients = tuple(dict.fromkeys(envelope.rcpt_tos))
+    utf8_header = is_utf8(header)
     needs = Envelope(
         sender,
         recipients,
-        smtputf8=needs_smtputf8((*recipients, sender or ""), header),
+        smtputf8=utf8_header or not all(map(str.isascii, (sender or "", *recipients))),
         eight_bit=body.eight_bit,
         ret=_upper(value_of("RET", envelope.mail_options)),
         envid=value_of("ENVID", envelope.mail_options),
@@ -185,8 +186,8 @@ def outgoing(envelope: Transaction, arrival: Arrival, header: bytes, body: Body)
     )
     whole = body.under(received_line(arrival, recipients))
     if isinstance(whole, bytes):
-        return Message(arrival.queue_id, needs, whole, arrival.time)
-    return Message(arrival.queue_id, needs, b"", arrival.time, whole)
+        return Message(arrival.queue_id, needs, whole, arrival.time, utf8_header=utf8_header)
+    return Message(arrival.queue_id, needs, b"", arrival.time, whole, utf8_header)
 
 
 def _arrival(session: Session, envelope: Transaction, hostname: str, now: float) -> Arrival:

@@ -58,10 +58,8 @@ def count_received(header: bytes) -> int:
 
 
 # RFC 6532 §3: a header in UTF-8 needs SMTPUTF8; octets that are no UTF-8 are only 8-bit content
-def needs_smtputf8(addresses: Sequence[str], header: bytes) -> bool:
-    """Whether addresses or header hold UTF-8, whatever the client declared."""
-    if not all(address.isascii() for address in addresses):
-        return True
+def is_utf8(header: bytes) -> bool:
+    """Whether a header holds UTF-8, whatever the client declared."""
     if header.isascii():
         return False
     try:

@@ -1,6 +1,6 @@
 """The unit of work: one message for one recipient domain, and what an attempt makes of it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay.address import parse_mailbox
@@ -140,7 +140,13 @@ def split(message: Message) -> list[Job]:
             message_id=message.id,
             created=message.created,
             domain=domain,
-            envelope=message.envelope.to(tuple(recipients)),
+            envelope=_envelope_to(tuple(recipients), message),
         )
         for number, (domain, recipients) in enumerate(by_domain.items(), 1)
     ]
+
+
+# RFC 6531 §3.6: a host without SMTPUTF8 takes what is in ASCII, whoever else is written to
+def _envelope_to(recipients: tuple[str, ...], message: Message) -> Envelope:
+    envelope = message.envelope.to(recipients)
+    return replace(envelope, smtputf8=message.utf8_header or envelope.has_utf8_address)

@@ -8,6 +8,7 @@ from relay.envelope import Envelope
 EHLO = "mx.d.test greets\nSIZE 1000\n8bitmime\nSMTPUTF8\nPIPELINING"
 PLAIN = Envelope("a@b.test", ("u@d.test",))
 EIGHT = Envelope("a@b.test", ("u@d.test",), eight_bit=True)
+UTF8_HEADER = Envelope("a@b.test", ("u@d.test",), smtputf8=True)
 UTF8 = Envelope("ä@b.test", ("u@d.test",), smtputf8=True, eight_bit=True)
 
 
@@ -32,6 +33,7 @@ def test_parameters(text: str, envelope: Envelope, size: int, parameters: list[b
     [
         pytest.param("mx\nSIZE 1000", EIGHT, 10, "5.6.3", id="EXT-11"),
         pytest.param("mx\n8BITMIME", UTF8, 10, "5.6.7", id="EXT-14"),
+        pytest.param("mx\n8BITMIME", UTF8_HEADER, 10, "5.6.9", id="EXT-14 header"),
         pytest.param("mx\nSIZE 1000", PLAIN, 1001, "5.3.4", id="EXT-08"),
     ],
 )

@@ -10,7 +10,8 @@ from relay.queue.job import split
 
 
 def message(*recipients: str) -> Message:
-    return Message("Q1", Envelope("me@a.test", recipients, smtputf8=True), b"", 5.0)
+    envelope = Envelope("me@a.test", recipients, smtputf8=True)
+    return Message("Q1", envelope, b"", 5.0, utf8_header=True)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,14 @@ def test_dsn_04_a_job_has_the_requests_for_its_own_recipients() -> None:
     first, second = split(Message("Q1", envelope, b"", 5.0))
     assert (list(first.envelope.dsn), list(second.envelope.dsn)) == (["a@x.test"], ["b@y.test"])
     assert (second.envelope.ret, second.envelope.envid) == ("FULL", "QQ")
+
+
+def test_snd_31_a_job_needs_smtputf8_only_for_its_own_addresses_and_the_header() -> None:
+    envelope = Envelope("me@a.test", ("jörg@x.test", "b@y.test"), smtputf8=True)
+    first, second = split(Message("Q1", envelope, b"", 5.0))
+    assert (first.envelope.smtputf8, second.envelope.smtputf8) == (True, False)
+    first, second = split(Message("Q1", envelope, b"", 5.0, utf8_header=True))
+    assert (first.envelope.smtputf8, second.envelope.smtputf8) == (True, True)
 
 
 def test_what_is_no_address_is_refused() -> None:
