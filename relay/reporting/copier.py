@@ -52,6 +52,7 @@ class Copier:
             except (StorageError, OSError) as error:
                 log.warning("violations cannot be recorded now, they are kept: %s", error)
                 await asyncio.sleep(_PATIENCE)
+                continue  # what is left does not wait for the next finding
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(_INTERVAL)  # what comes together is copied together

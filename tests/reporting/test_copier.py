@@ -1,5 +1,6 @@
 """Evidence reaches ledger and log once each, and trouble with either never loses it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,29 @@ async def test_cnf_13_a_log_that_cannot_be_written_holds_nothing_up_and_loses_no
     path.rmdir()
     await copier.aclose()
     assert domains(tmp_path) == ["a.test"]
+    assert path.read_bytes().count(b"\n") == 1
+
+
+async def test_cnf_13_after_trouble_what_was_kept_is_copied_without_a_new_finding(
+    spool: Spool,
+    ledger: Ledger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("relay.reporting.copier._PATIENCE", 0.01)
+    path = tmp_path / "log"
+    path.mkdir()
+    copier = Copier(spool, ledger, LogFile(path))
+    await spool.add_findings([finding("a.test")])
+    running = asyncio.create_task(copier.run())
+    async with asyncio.timeout(10):
+        while "cannot be recorded now" not in caplog.text:
+            await spool.pending_findings(10)
+        path.rmdir()
+        while await spool.pending_findings(10):
+            pass
+    running.cancel()
     assert path.read_bytes().count(b"\n") == 1
 
 
