@@ -118,6 +118,19 @@ class Connection(SMTP):
         self._writer.write(reply.encode() + b"\r\n")
         self.transport.close()
 
+    async def part(self) -> None:
+        """End the connection after the replies so far, passing over what is still on its way.
+
+        Octets left unread would reset it, and the last reply might be lost. Raises ClientGone.
+        """
+        assert self._timeout_handle is not None  # noqa: S101 - set since the connection was made
+        self._timeout_handle.cancel()
+        self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        while True:
+            await self.read()
+
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """While this side is at work it is not the client that is waited for."""

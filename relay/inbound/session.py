@@ -75,6 +75,8 @@ class ClientSession(Connection):
             while not await self._is_over():
                 await self._serve(await self.read_command())
             await self.flush()
+            if self._is_unbearable():
+                await self.part()
         except ClientGone:
             log.debug("a client is gone")
         finally:
@@ -90,6 +92,9 @@ class ClientSession(Connection):
     def _reason_to_end(self) -> str | None:
         if self._stopping:
             return _STOPPING
+        return self._is_unbearable()
+
+    def _is_unbearable(self) -> str | None:
         if self._errors > _ERRORS_LIMIT:
             return _TOO_MANY_ERRORS
         return _TOO_MANY_COMMANDS if self._commands > _COMMANDS_LIMIT else None

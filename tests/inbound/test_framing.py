@@ -132,10 +132,17 @@ def test_smg_03_bare(content: bytes, bare: bool) -> None:
         b"\n.\n.\r\n",
     ],
 )
-def test_smg_01_no_end(octets: bytes) -> None:
+def test_smg_01_smg_06_no_end(octets: bytes) -> None:
     evil = b"Subject: x\r\n\r\ntext" + octets + b"MAIL FROM:<evil@x.test>\r\n"
-    for pieces in ([evil], [evil[n : n + 1] for n in range(len(evil))]):
+    singly = [evil[n : n + 1] for n in range(len(evil))]
+    in_two = [[evil[:n], evil[n:]] for n in range(1, len(evil))]
+    in_three = [[evil[:n], evil[n : n + 2], evil[n + 2 :]] for n in range(1, len(evil))]
+    for pieces in ([evil], singly, *in_two, *in_three):
         assert read(pieces)[2] is None
+        # and what ends it does so wherever the segments lie
+        got, _, rest = read([*pieces, b"\r\n", b".", b"\r\nQUIT\r\n"])
+        assert rest == b"QUIT\r\n"
+        assert got.bare is has_bare_line_end(evil)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from relay.envelope import DsnRequest
 from relay.errors import StorageFullError
-from relay.inbound import connection
+from relay.inbound import connection, session
 from tests.inbound.dialogue import (
     ACCEPTING,
     DISK_FULL,
     PATIENCE,
     SESSION,
+    Dialogue,
     FrontDoor,
     front_door,
     names_in,
@@ -483,6 +484,49 @@ async def test_too_many_errors_end_in_421(door: FrontDoor) -> None:
     assert await client.closed()
 
 
+async def test_too_many_errors_are_told_however_much_is_on_its_way(door: FrontDoor) -> None:
+    client = await door.greeted()
+    sending = asyncio.create_task(client.send(b"FOO\r\n" * 200_000))
+    answers = [await client.reply() for _ in range(102)]
+    assert {answer[:9] for answer in answers[:101]} == {"500 5.5.1"}
+    assert answers[101].startswith("421 4.7.0 ")
+    assert await client.closed()
+    await sending
+
+
+async def test_too_many_commands_without_a_message_end_in_421(
+    door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_COMMANDS_LIMIT", 20)
+    client = await door.greeted()
+    for _ in range(3):
+        await client.begin()
+        await client.send(MESSAGE + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+    answers = [await client.say("NOOP") for _ in range(20)]
+    assert {answer[:3] for answer in answers} == {"250"}
+    assert (await client.say("NOOP")).startswith("250")
+    assert (await client.reply()).startswith("421 4.7.0 ")
+    assert await client.closed()
+
+
+async def test_a_message_has_its_time() -> None:
+    async with front_door(session=replace(SESSION, timeout=30, message_timeout=1)) as door:
+        client = await door.greeted()
+        await client.begin()
+        sending = asyncio.create_task(forever(client))
+        assert (await client.reply()).startswith("421 4.4.2 ")
+        sending.cancel()
+        assert door.shelf.messages == []
+
+
+async def forever(client: Dialogue) -> None:
+    """Fast enough, and without end."""
+    while True:
+        await client.send(b"z" * 200 + b"\r\n")
+        await asyncio.sleep(0.05)
+
+
 async def test_srv_24_silence_ends_in_421() -> None:
     async with front_door(session=replace(SESSION, timeout=0.05)) as door:
         client = await door.greeted()
@@ -501,6 +545,7 @@ async def test_srv_24_silence_in_the_data_ends_in_421() -> None:
 
 async def test_a_client_that_reads_no_reply_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_LINGER", 0.1)
+    monkeypatch.setattr(session, "_COMMANDS_LIMIT", 10**9)
     async with front_door(session=replace(SESSION, timeout=1)) as door:
         client = await door.greeted()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
