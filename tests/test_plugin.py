@@ -61,7 +61,7 @@ async def test_in_a_controller(world: World, tmp_path: Path) -> None:
         await stop(controller, handler)
     assert message.content.endswith(b"\r\n" + CONTENT)
     assert (message.tls, message.sni) == (True, "mx.d.test")
-    RelayHandler(settings)  # the lock is free again
+    await RelayHandler(settings).aclose()  # the lock is free again
 
 
 def _send_bare(port: int) -> None:
