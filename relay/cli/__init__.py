@@ -12,7 +12,7 @@ from relay.errors import ConfigError, RelayError
 _COMMANDS = {
     "serve": "Run the relay in the foreground.",
     "check": "Check the configuration and say every fault at once.",
-    "policy": "Look up a domain's MTA-STS policy.",
+    "policy": "Show MTA-STS policies and what is sloppy; list, forget, warm.",
     "violations": "Show what was wrong with hosts and policies, and what was done.",
     "queue": "Show, retry, hold, release or drop queued mail.",
     "user": "Keep the users who may send from elsewhere.",
@@ -37,6 +37,15 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    # Left to click, a reader that has seen enough (head) would make it exit status 1
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # keep the interpreter from complaining at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="relay")
@@ -55,7 +64,3 @@ def main() -> None:
     except RelayError as error:
         click.echo(f"relay: {error}", err=True)
         sys.exit(3)
-    except BrokenPipeError:
-        # the reader has seen enough; keep the interpreter from complaining at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,15 @@ def test_on_a_terminal_cells_are_folded_at_blanks() -> None:
 def test_any_terminal_will_do(columns: int) -> None:
     text = "".join(on_a_terminal(columns)).replace(" ", "")
     assert text.count("x") == 30
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.touch()
+    command = [sys.executable, "-m", "relay", "policy", "list", "-c", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.close()
+        assert child.stderr is not None
+        assert child.stderr.read() == b""
+        assert child.wait() == 0
