@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.delivery.attempt import Attempt, Terms
 from relay.delivery.blame import Blame
@@ -354,3 +356,41 @@ def test_only_the_last_address_of_a_host_is_waited_for() -> None:
         seen.append((hop.address, hop.hurried))
         attempt.feed(GONE, NOW)
     assert seen == [(A1, True), (A2, False), (B1, False)]
+
+
+STRANGERS = [Host("c.test", (A1, A2), listed=False), Host("d.test", (B1,), listed=False)]
+HOSTS = st.lists(st.sampled_from([A, B, *STRANGERS]), min_size=1, max_size=4)
+SAID = st.builds(
+    said,
+    _1=st.sampled_from(["250 ok", "450 later", "550 no", "452 more"]),
+    _2=st.sampled_from(["250 ok", "450 later", "550 no"]),
+)
+TROUBLES: list[HopReport] = [GONE, LOST, EXPIRED, BROKEN, NO_TLS, DECLINED, TOO_BIG]
+REPORTS = st.sampled_from(TROUBLES) | SAID
+FLOORS = st.builds(Floors, *[st.sampled_from(["opportunistic", "encrypt", "verify"])] * 2)
+
+
+@given(st.sampled_from(["enforce", "testing", "none"]), HOSTS, FLOORS, st.data())
+def test_whatever_hosts_answer(
+    mode: str, hosts: list[Host], floors: Floors, data: st.DataObject
+) -> None:
+    """STS-65, STS-87, STS-91, CNF-10: the walk ends, by the rules, with a word on everyone."""
+    snapshot = PolicySnapshot("1", mode, ("*.d.test",), 86400, NOW + 86400)
+    ladder = ladder_for(mode, floors)
+    attempt = Attempt(Terms("d.test", mode, snapshot, ladder), hosts, (ONE, TWO), NOW)
+    for _ in range(100):
+        if (hop := attempt.next_hop()) is None:
+            break
+        assert hop.level in ladder
+        if mode == "enforce":
+            assert (hop.level.name, hop.host in (A.name, B.name)) == ("VERIFIED", True)
+        attempt.feed(data.draw(REPORTS), NOW)
+    else:
+        pytest.fail("the attempt does not end")
+    result = attempt.final()
+    assert [one.recipient for one in result.outcomes] == [ONE, TWO]
+    assert mode != "none" or not result.findings
+    for outcome in result.outcomes:
+        if outcome.reason in (Reason.POLICY, Reason.TLS_FLOOR):
+            assert outcome.status is Status.DEFERRED
+            assert str(outcome.reply).startswith("451 4.7.")
