@@ -1,8 +1,11 @@
 """Policies found over real DNS and real HTTPS, kept in a real database."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -452,3 +455,25 @@ async def test_trouble_with_the_record_is_told_once_however_many_ask(
     assert kept is not None
     assert kept.failure is not None
     assert kept.failure.count == 1
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_what_the_storage_cannot_keep_is_used_all_the_same(
+    world: World,
+    table: PolicyTable,
+    clock: SetClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    answer(world.policy_host(D, GOOD), status)
+    with closing(sqlite3.connect(tmp_path / "policies.db")) as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON policy BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        db.commit()
+    found = await finder_in(world, table, clock).find(D)
+    assert found.result.status == ("found" if status == 200 else "errored")
+    assert found.policy.mode == ("enforce" if status == 200 else "none")
+    assert "d.test" in caplog.text
+    assert "full" in caplog.text
