@@ -97,6 +97,21 @@ def is_allowed(address: str, allow_internal: Iterable[Network]) -> bool:
     return not is_internal(address) or any(ip_address(address) in net for net in allow_internal)
 
 
+# RFC 5890 §2.3.2.1: the A-label form of a domain is the same domain
+def plainest(address: str) -> str:
+    """An address so that it asks the least of a host: without UTF-8 unless its local part has it.
+
+    What is no address is not touched.
+    """
+    local, _, domain = address.rpartition("@")
+    if address.isascii() or not local or not local.isascii():
+        return address
+    try:
+        return f"{local}@{parse_domain(domain)}"
+    except AddressError:
+        return address
+
+
 # RFC 6533 §3: utf-8-addr-xtext
 def as_ascii(address: str) -> str:
     """An address in UTF-8 written in ASCII, for notices; one in ASCII is not touched."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from relay.address import plainest
+
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
 _TIME_DIGITS = 10
 _RANDOM_DIGITS = 6
@@ -55,8 +57,8 @@ class Envelope:
 
     @property
     def has_utf8_address(self) -> bool:
-        """Whether the sender's or a recipient's address holds UTF-8."""
-        return not all(one.isascii() for one in (self.sender or "", *self.recipients))
+        """Whether the address of the sender or a recipient holds UTF-8 that A-labels cannot say."""
+        return not all(plainest(one).isascii() for one in (self.sender or "", *self.recipients))
 
     def to(self, recipients: tuple[str, ...]) -> "Envelope":
         """The same envelope for some of its recipients."""

@@ -15,6 +15,7 @@ from relay.address import (
     is_internal,
     parse_domain,
     parse_mailbox,
+    plainest,
 )
 
 
@@ -188,3 +189,18 @@ def test_internal_address_in_a_listed_network_is_allowed() -> None:
 def test_as_ascii(address: str, ascii_form: str) -> None:
     assert as_ascii(address) == ascii_form
     assert as_ascii(ascii_form) == ascii_form
+
+
+@pytest.mark.parametrize(
+    ("address", "plainest_form"),
+    [
+        pytest.param("u@d.test", "u@d.test", id="ASCII"),
+        pytest.param("U+x@Bücher.test", "U+x@xn--bcher-kva.test", id="EXT-15"),
+        pytest.param("ü@bücher.test", "ü@bücher.test", id="EXT-15 the local part has UTF-8"),
+        pytest.param("nobody", "nobody", id="no address"),
+        pytest.param("ü", "ü", id="no address in UTF-8"),
+        pytest.param("", "", id="the null path"),
+    ],
+)
+def test_plainest(address: str, plainest_form: str) -> None:
+    assert plainest(address) == plainest_form

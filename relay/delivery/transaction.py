@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from relay.address import plainest
 from relay.delivery.caller import Caller
 from relay.delivery.offer import Offer
 from relay.delivery.wire import Disconnected, InDoubt, Wire
@@ -131,12 +132,12 @@ class Transaction:
         # RFC 4954 §5: the relay vouches for no submitter where it has logged in itself
         if self._caller.identity:
             parameters.append(b"AUTH=<>")
-        sender = _path(self._envelope.sender or "", self._envelope)
+        sender = _path(self._envelope.sender or "")
         return b" ".join((b"MAIL FROM:" + sender, *parameters))
 
     def _rcpt(self, recipient: str) -> bytes:
         parameters = self._offer.rcpt_parameters(self._envelope, recipient)
-        return b" ".join((b"RCPT TO:" + _path(recipient, self._envelope), *parameters))
+        return b" ".join((b"RCPT TO:" + _path(recipient), *parameters))
 
     # What was sent ahead is only to be listened for
     async def _ask(self, command: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
@@ -147,9 +148,9 @@ class Transaction:
         return reply
 
 
-# RFC 5321 §2.4: addresses are sent as they were received
-def _path(address: str, envelope: Envelope) -> bytes:
-    return b"<" + address.encode("utf-8" if envelope.smtputf8 else "ascii") + b">"
+# RFC 5321 §2.4: addresses are sent as they were received, but that a domain may be in A-labels
+def _path(address: str) -> bytes:
+    return b"<" + plainest(address).encode("utf-8") + b">"
 
 
 # RFC 5321 §4.5.3.1.10: 552 to a later RCPT means "too many recipients" and counts as 452

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from relay.address import plainest
+
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 _LINE = 78  # RFC 5322 §2.1.1
@@ -47,7 +49,7 @@ def received_line(arrival: Arrival, recipients: Sequence[str]) -> bytes:
     ]
     # RFC 5321 §7.2: several recipients need not know of one another
     if len(recipients) == 1:
-        lines.append(f"for <{recipients[0]}>")
+        lines.append(f"for <{plainest(recipients[0])}>")
     date = format_datetime(datetime.fromtimestamp(arrival.time, UTC))
     return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
 

@@ -1,5 +1,6 @@
 """Telling a sender what became of the mail: multipart/report (RFC 6522, RFC 6533). Pure."""
 
+from relay.address import plainest
 from relay.envelope import DsnRequest, Envelope, Message
 from relay.queue.dsn_status import status_lines
 from relay.queue.dsn_text import explain
@@ -13,9 +14,10 @@ _WHOLE_LIMIT = 1_048_576  # octets of an original that goes back whole
 
 def write_notice(notice: Notice, original: bytes, hostname: str, queue_id: str) -> Message:
     """The notice as a message; `original` is the one concerned, `queue_id` the notice's own."""
+    to = plainest(notice.to)
     boundary = f"=_{queue_id}"  # nobody can have written it into what is quoted: it is new
     # RFC 6533 §3: who has an address in UTF-8 reads UTF-8; others are told in ASCII
-    utf8 = not notice.to.isascii()
+    utf8 = not to.isascii()
     text = lines_of(explain(notice, hostname))
     status = lines_of(status_lines(notice, hostname, utf8=utf8))
     parts = [
@@ -31,11 +33,11 @@ def write_notice(notice: Notice, original: bytes, hostname: str, queue_id: str) 
     # RFC 5321 §6.1, RFC 3461 §6.1: the reverse-path of a notice is null, and none is asked for
     envelope = Envelope(
         None,
-        (notice.to,),
+        (to,),
         smtputf8=utf8,
         eight_bit=not body.isascii(),
         requiretls=notice.job.envelope.requiretls,
-        dsn={notice.to: DsnRequest(("NEVER",))},
+        dsn={to: DsnRequest(("NEVER",))},
     )
     return Message(queue_id, envelope, body, notice.now)
 
@@ -43,7 +45,7 @@ def write_notice(notice: Notice, original: bytes, hostname: str, queue_id: str) 
 def _header(notice: Notice, hostname: str, queue_id: str, boundary: str) -> list[str]:
     return [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
-        f"To: <{notice.to}>",
+        f"To: <{plainest(notice.to)}>",
         f"Subject: {_subject(notice.fates)}",
         f"Date: {rfc5322(notice.now)}",
         f"Message-ID: <{queue_id}@{hostname.strip('[]')}>",

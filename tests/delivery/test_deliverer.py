@@ -460,3 +460,17 @@ async def test_source_address_that_is_not_ours(office: Office) -> None:
     outcome = only(await once(office))
     assert outcome.reason is Reason.UNREACHABLE
     assert "cannot assign requested address" in outcome.reply.text
+
+
+async def test_ext_15_a_domain_in_utf_8_reaches_an_old_host(office: Office) -> None:
+    """In A-labels, and without SMTPUTF8, as nothing else needs it."""
+    mx = await office.world.mx_host("mx.d.test", extensions=("PIPELINING",))
+    office.world.domain("xn--bcher-kva.test", mx=[(10, mx.name)])
+    envelope = mail("u@bücher.test", sender="me@bücher.test")
+    deliverer = office.open()
+    outcome = only(await deliverer.deliver("xn--bcher-kva.test", envelope, BODY))
+    await deliverer.aclose()
+    assert (outcome.recipient, outcome.status) == ("u@bücher.test", Status.DELIVERED)
+    (message,) = mx.messages
+    assert message.mail_from == "me@xn--bcher-kva.test"
+    assert message.rcpt_tos == ("u@xn--bcher-kva.test",)

@@ -256,6 +256,13 @@ def test_ext_17_a_sender_in_utf_8_is_told_in_utf_8() -> None:
     assert message.envelope.eight_bit
 
 
+def test_ext_15_a_sender_with_a_domain_in_utf_8_is_told_in_ascii() -> None:
+    message = written([answered("u@d.test")], sender="me@bücher.test")
+    assert message.envelope.recipients == ("me@xn--bcher-kva.test",)
+    assert not message.envelope.smtputf8
+    assert message.body.isascii()
+
+
 def test_an_8_bit_original_does_not_make_the_notice_8_bit() -> None:
     message = written([answered("u@d.test")], original="Subject: grün\r\n\r\n".encode())
     assert message.body.isascii()

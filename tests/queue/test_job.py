@@ -54,6 +54,14 @@ def test_snd_31_a_job_needs_smtputf8_only_for_its_own_addresses_and_the_header()
     assert (first.envelope.smtputf8, second.envelope.smtputf8) == (True, True)
 
 
+def test_ext_15_a_domain_in_utf_8_alone_needs_no_smtputf8() -> None:
+    envelope = Envelope("me@bücher.test", ("u@straße.test", "ü@b.test"), smtputf8=True)
+    first, second = split(Message("Q1", envelope, b"", 5.0))
+    assert (first.envelope.smtputf8, second.envelope.smtputf8) == (False, True)
+    (job,) = split(Message("Q1", first.envelope, b"", 5.0, utf8_header=True))
+    assert job.envelope.smtputf8
+
+
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(AddressError):
         split(message("nobody"))
