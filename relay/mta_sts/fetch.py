@@ -182,7 +182,16 @@ async def _read(request: AbstractAsyncContextManager[httpx.Response], host: str)
             if len(body) > _SIZE_LIMIT:
                 message = f"https://{host}{_PATH} is larger than {_SIZE_LIMIT} octets"
                 raise MtaStsError("policy_too_large", message)
+        if _may_be_cut(response, body):
+            raise MtaStsError("http_error", f"https://{host}{_PATH} may have been cut off")
         return bytes(body)
+
+
+# RFC 9112 §9.8: without a length only the end of the connection tells the end of the body, and that
+# anyone on the way can bring about. A line cut short would be another host or a shorter max_age
+def _may_be_cut(response: httpx.Response, body: bytearray) -> bool:
+    told = {"content-length", "transfer-encoding"} & set(response.headers)
+    return not told and not body.endswith(b"\n")
 
 
 def _error_of(host: str, error: httpx.HTTPError) -> MtaStsError:

@@ -189,11 +189,29 @@ async def test_sts_49_the_whole_transfer_has_a_deadline(world: World, fault: Any
 
 @pytest.mark.parametrize("framing", ["length", "close", "chunked"])
 async def test_sts_50_size(world: World, framing: Any) -> None:
-    site = world.policy_host(D, "x" * 65_536)
+    site = world.policy_host(D, "x" * 65_535 + "\n")
     site.framing = framing
     assert len(await fetched(world)) == 65_536
-    site.body += b"x"
+    site.body += b"\n"
     assert await fetched(world) == "policy_too_large"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body", "result"),
+    [
+        ("close", BODY, BODY),
+        ("close", BODY[:-1], "http_error"),
+        ("close", "", "http_error"),
+        ("length", BODY[:-1], BODY[:-1]),
+        ("chunked", BODY[:-1], BODY[:-1]),
+    ],
+)
+async def test_a_policy_that_may_be_cut_off_is_none(
+    world: World, framing: Any, body: str, result: str
+) -> None:
+    """RFC 9112 §9.8: `mx: mx.d.test` cut short is some other host."""
+    world.policy_host(D, body).framing = framing
+    assert await fetched(world) == result
 
 
 async def test_sts_50_a_body_without_end_is_left(world: World) -> None:
