@@ -16,6 +16,11 @@ class TlsContexts:
         """
         self._verified = _verified(ca_file)
         self._encrypted = _encrypted()
+        for context in (self._verified, self._encrypted):
+            # RFC 8996: TLS 1.0 and 1.1 are off
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # RFC 9325 §3.4: no mail server has a use for it
+            context.options |= ssl.OP_NO_RENEGOTIATION
 
     def at(self, level: Level) -> ssl.SSLContext:
         """The context for a level above CLEAR."""
@@ -24,8 +29,6 @@ class TlsContexts:
 
 def _verified(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
-    # RFC 8996: TLS 1.0 and 1.1 are off
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     # RFC 8461 §4.2: only a SAN names the host, the common name never does; Python's default is True
     context.hostname_checks_common_name = False
     # On by default from Python 3.13; it refuses some roots in use, and no RFC here asks for it
@@ -35,7 +38,6 @@ def _verified(ca_file: Path | None) -> ssl.SSLContext:
 
 def _encrypted() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -14,12 +14,7 @@ import ssl
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from aiosmtplib import (
-    SMTPException,
-    SMTPReadTimeoutError,
-    SMTPResponseException,
-    SMTPServerDisconnected,
-)
+import aiosmtplib as smtp
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
@@ -75,12 +70,12 @@ class _Protocol(SMTPProtocol):
             async with asyncio.timeout(timeout):
                 return SMTPResponse(*await self._next_reply())
         except TimeoutError:
-            raise SMTPReadTimeoutError("no answer in time") from None
+            raise smtp.SMTPReadTimeoutError("no answer in time") from None
 
     async def _next_reply(self) -> tuple[int, str]:
         while (reply := self._reader.take()) is None:
             if self.gone.is_set():
-                raise SMTPServerDisconnected("Connection lost")
+                raise smtp.SMTPServerDisconnected("Connection lost")
             self._came.clear()
             await self._came.wait()
         return reply
@@ -119,7 +114,7 @@ class Wire:
             raise Disconnected("a command with a control character is not sent")
         try:
             self._protocol.write(b"".join(command + b"\r\n" for command in commands))
-        except SMTPException as error:
+        except smtp.SMTPException as error:
             raise Disconnected(_words(error)) from None
 
     async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
@@ -148,11 +143,11 @@ class Wire:
         try:
             # RFC 3207 §4.2: the protocol drops what came in clear text after the 220
             await self._protocol.start_tls(context, server_hostname=host, timeout=timeout)
-        except SMTPResponseException as error:
+        except smtp.SMTPResponseException as error:
             self.abort()
             return flaw_of_starttls(host, parse_reply(error.code, error.message))
         # ValueError: the name cannot be put into SNI
-        except (SMTPException, OSError, ValueError) as error:
+        except (smtp.SMTPException, OSError, ValueError) as error:
             self.abort()
             return flaw_of_handshake(host, error)
         return None
@@ -219,7 +214,7 @@ class Wire:
     async def _heard(self, awaited: Awaitable[_T]) -> _T:
         try:
             return await awaited
-        except (SMTPException, OSError, NoReply) as error:
+        except (smtp.SMTPException, OSError, NoReply) as error:
             self.abort()
             raise Disconnected(_words(error)) from None
 

@@ -1,5 +1,6 @@
 """What the TLS client contexts ask for: nothing is left to Python's defaults."""
 
+import re
 import ssl
 
 import pytest
@@ -27,3 +28,14 @@ def test_sts_52_and_53_no_old_tls_and_no_revocation(level: Level) -> None:
     context = TlsContexts(None).at(level)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert not context.verify_flags & CRL
+
+
+@pytest.mark.parametrize("level", [Level.VERIFIED, Level.ENCRYPTED])
+def test_tls_11_forward_secrecy_and_nothing_weak(level: Level) -> None:
+    context = TlsContexts(None).at(level)
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+    assert context.options & ssl.OP_NO_COMPRESSION
+    for suite in context.get_ciphers():
+        assert suite["kea"] in ("kx-any", "kx-ecdhe", "kx-dhe"), suite["name"]
+        assert suite["strength_bits"] >= 128
+        assert not re.search("NULL|RC4|EXP|ADH|AECDH|3DES|MD5|SHA$", suite["name"])
