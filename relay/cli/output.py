@@ -1,34 +1,26 @@
 """Tables for people and JSON lines for programs."""
 
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from shutil import get_terminal_size
 from typing import Any
 
 import click
 
-_BATCH = 500  # rows whose widths are looked at together: a long table needs no memory
-_GAP = "  "
-_NARROWEST = 8  # a column is not made narrower, though the terminal be narrow
+_Rows = Sequence[Sequence[str]]
+
+_BATCH = 500  # rows that are set together: a long table needs no memory
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print rows as a table, cells wrapped on a terminal only; `empty` where there are none."""
-    room = os.get_terminal_size().columns if sys.stdout.isatty() else None
-    # where nobody looks, nothing is cut: programs may read tables too
-    widths = [_width(name) for name in columns]
+    """Print rows as a table, cells folded on a terminal only; `empty` where there are none."""
+    show = _show_people if sys.stdout.isatty() else _show_programs
     cells = ([printable(cell) for cell in row] for row in rows)
-    head = [list(columns)]
+    head: Sequence[str] | None = columns
     while batch := list(islice(cells, _BATCH)):
-        widths = [max(pair) for pair in zip(widths, _widths(batch), strict=True)]
-        shown = widths if room is None else _fit(widths, room)
-        if head:
-            head.append(["-" * width for width in shown])
-        for row in [*head, *batch]:
-            for line in _lines(row, shown):
-                click.echo(line)
-        head = []
+        show(columns, batch, is_first=head is not None)
+        head = None
     if head:
         click.echo(empty)
 
@@ -47,48 +39,25 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(_width, column)) for column in zip(*rows, strict=True)]
+def _show_people(columns: Sequence[str], rows: _Rows, *, is_first: bool) -> None:
+    from rich import box  # 30 ms, and only where somebody looks
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=is_first)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    width, height = get_terminal_size()
+    Console(width=width, height=height).print(table)
 
 
-def _width(text: str) -> int:
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
-# Unicode Standard Annex 11: what most terminals do with ideographs and accents
-def _columns(char: str) -> int:
-    import unicodedata
-
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def _fit(widths: Sequence[int], room: int) -> list[int]:
-    narrow = list(widths)
-    room -= len(_GAP) * (len(narrow) - 1)
-    while sum(narrow) > room and max(narrow) > _NARROWEST:
-        narrow[narrow.index(max(narrow))] -= 1
-    return narrow
-
-
-def _lines(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-    columns = [list(_fold(cell, width)) for cell, width in zip(row, widths, strict=True)]
-    for number in range(max(map(len, columns))):
-        parts = [column[number] if number < len(column) else "" for column in columns]
-        padded = (
-            part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)
-        )
-        yield _GAP.join(padded).rstrip()
-
-
-# At a blank where there is one, else within the word
-def _fold(text: str, width: int) -> Iterator[str]:
-    while _width(text) > width:
-        end = next(
-            end for end in range(min(width, len(text)), 0, -1) if _width(text[:end]) <= width
-        )
-        blank = text.rfind(" ", 1, end + 1)
-        yield text[: blank if blank > 0 else end]
-        text = text[blank + 1 if blank > 0 else end :]
-    yield text
+# Where nobody looks nothing is folded or cut: programs may read tables too
+def _show_programs(columns: Sequence[str], rows: _Rows, *, is_first: bool) -> None:
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    head = [columns, ["-" * width for width in widths]] if is_first else []
+    for row in (*head, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
