@@ -71,6 +71,7 @@ class Resolver(Protocol):
 
 
 _CACHE_LIMIT = 20_000  # answers kept; the oldest goes first
+_KEPT_LENGTH = 8192  # characters of an answer's records that are kept
 _LONGEST = 86_400.0  # seconds; no TTL is believed beyond a day
 _AT_ONCE = 100  # questions under way, each with a socket; further ones wait for their turn
 _PAYLOAD = 1232  # octets over UDP that are not fragmented; more comes over TCP
@@ -137,7 +138,8 @@ class DnsResolver:
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         # one asker's end must not be the others'
         answer = await asyncio.shield(task)
-        if answer.expires > self._clock.now():
+        # what is huge is asked for again: the cache is bounded in octets, too
+        if answer.expires > self._clock.now() and len(repr(answer.records)) <= _KEPT_LENGTH:
             self._keep(key, answer)
         return answer
 

@@ -98,6 +98,18 @@ async def test_answers_live_as_long_as_their_ttl(
         assert world.dns.queries.count(question) == asked
 
 
+@pytest.mark.parametrize(("octets", "questions"), [(4_000, 1), (40_000, 2)])
+async def test_what_is_huge_is_not_kept(
+    world: World, resolver: DnsResolver, octets: int, questions: int
+) -> None:
+    world.dns.add("d.test", "TXT", [b"x" * 250] * (octets // 250))
+    for _ in range(2):
+        (strings,) = (await resolver.txt("d.test")).records
+        assert sum(map(len, strings)) == octets
+    # a truncated answer has each question asked twice, by UDP and TCP
+    assert world.dns.tcp_queries.count(("d.test", "TXT")) == questions
+
+
 async def test_ttl_0_is_not_kept(world: World, resolver: DnsResolver) -> None:
     world.dns.add("d.test", "TXT", "x", ttl=0)
     await resolver.txt("d.test")

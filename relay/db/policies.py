@@ -17,6 +17,7 @@ from relay.mta_sts.policy import CachedPolicy, FetchFailure, PolicyVersion, Seen
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 10_000  # domains kept in memory
+_REMEMBERED_LENGTH = 8192  # characters of a policy; longer ones are read again each time
 _VERSIONS = 20  # of one domain that are kept once they are past
 
 _DUE = "SELECT domain FROM policy WHERE due_at <= ? ORDER BY due_at LIMIT ?"
@@ -77,6 +78,8 @@ class PolicyTable:
             cached = load(self._reader, domain)
         except sqlite3.Error:
             return self._memory.get(domain)
+        if cached and len(cached.text) > _REMEMBERED_LENGTH:
+            return cached
         self._memory[domain] = cached
         if len(self._memory) > _REMEMBERED:
             self._memory.popitem(last=False)

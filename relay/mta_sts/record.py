@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 from relay.mta_sts.error import MtaStsError
 
@@ -31,8 +30,6 @@ def parse_txt(records: Iterable[Sequence[bytes]]) -> str | None:
     return _parse_id(joined[0]) if joined else None
 
 
-# Most records are seen again with the next message
-@lru_cache(10_000)
 def _parse_id(record: bytes) -> str | None:
     if not _RECORD.fullmatch(record):
         return None

@@ -222,6 +222,14 @@ async def test_where_more_has_changed_than_is_told_all_is_forgotten(
     assert table.load(DOMAIN) == changed
 
 
+async def test_a_huge_policy_is_not_remembered(table: PolicyTable) -> None:
+    await table.save(replace(FOUND, text=TEXT + "x: y\n" * 5000), "delivery", 99)
+    first = table.load(DOMAIN)
+    assert first is not None
+    assert table.load(DOMAIN) == first
+    assert not table._memory
+
+
 async def test_memory_is_bounded(table: PolicyTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies_module, "_REMEMBERED", 3)
     for number in range(10):
