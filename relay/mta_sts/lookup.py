@@ -36,12 +36,11 @@ async def get_policy(
     """The policy of a domain, given what an earlier result said of it.
 
     Keep `result.policy` and hand it in again: it carries id, expiry and, after a failure, the error
-    and when to try again. `resolver` is one of ours or a
-    dns.asyncresolver.Resolver, None the system's resolv.conf; with `client` policy
-    hosts are resolved and verified by it. Raises AddressError for a text that is no domain, nothing
-    else.
+    and when to try again. A final dot of `domain` is dropped. `resolver` is one of ours or a
+    dns.asyncresolver.Resolver, None the system's resolv.conf; with `client` policy hosts are
+    resolved and verified by it. Raises AddressError for a text that is no domain, nothing else.
     """
-    name = parse_domain(domain)
+    name = parse_domain(domain.removesuffix("."))
     clock = SystemClock()
     ours = adopt(resolver, _DNS_TIMEOUT, clock)
     cached = _cached(name, known_policy)

@@ -105,6 +105,14 @@ async def test_a_text_that_is_no_domain(resolver: DnsResolver) -> None:
         await get_policy("no domain", resolver=resolver)
 
 
+async def test_sts_01_a_final_dot_and_case_do_not_count(
+    world: World, resolver: DnsResolver, client: httpx.AsyncClient
+) -> None:
+    world.policy_host("d.test", GOOD)
+    result = await get_policy("D.test.", resolver=resolver, client=client)
+    assert result.status == "found"
+
+
 async def test_a_resolver_of_dnspython_will_do(world: World, client: httpx.AsyncClient) -> None:
     world.policy_host("d.test", GOOD)
     stub = dns.asyncresolver.Resolver(configure=False)

@@ -1,0 +1,27 @@
+"""`relay demo` as a user types it, and what the README shows of it."""
+
+import re
+from pathlib import Path
+
+from relay.lab.demo import furnish
+from relay.lab.world import World
+from tests.cli.process import relay
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def lines(text: str) -> set[str]:
+    """The lines, without times, in no order: mail to different domains goes out at once."""
+    return {re.sub(r"^[0-9-]{10} [0-9:]{8}", "TIME", line) for line in text.splitlines()}
+
+
+async def test_every_domain_ends_as_it_should_and_as_the_readme_says(world: World) -> None:
+    scenes = await furnish(world)
+    done = relay("demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    for scene in scenes:
+        (line,) = [one for one in lines(done.stdout) if one.startswith(f"{scene.domain} ")]
+        assert f" {scene.title} " in line
+        assert f" {scene.expected} " in line
+    (shown,) = re.findall(r"^```\n(A small internet.*?)^```$", README.read_text(), re.M | re.S)
+    assert lines(shown) == lines(done.stdout)
