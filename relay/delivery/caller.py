@@ -12,7 +12,7 @@ class Timeouts:
     """How long each step may take, in seconds."""
 
     connect: float = 30
-    hurried: float = 3  # to connect, where the host has another address left
+    hurried: float = 2  # to connect, where the host has another address left (RFC 8305 §8)
     greeting: float = 300
     ehlo: float = 300
     starttls: float = 120

@@ -27,7 +27,9 @@ _SENDERLESS = (
     "The message below has no sender who could be told (it may itself be a notice), so you, the "
     "postmaster, are told, and nobody else is."
 )
-_EXPIRED = "This did not change for as long as the relay keeps mail, so it is given up now."
+_EXPIRED = (
+    "What might have passed has not, for as long as the relay keeps mail, so it is given up now."
+)
 _ADVICE = {
     Reason.POLICY: "The recipient's domain asks by an MTA-STS policy (RFC 8461) that mail goes "
     "only to the hosts it lists, over TLS with a valid certificate, and none of its hosts passed. "
@@ -63,10 +65,10 @@ def explain(notice: Notice, hostname: str) -> Iterator[str]:
     if not has_sender(job.envelope):
         yield from ("", *_wrapped(_SENDERLESS))
     yield from _paragraph(_FAILED, fates.failed)
-    yield from _paragraph(_DELAYED, fates.delayed)
-    yield from _paragraph(_RELAYED, fates.relayed)
     if any(one.status is Status.DEFERRED for one in fates.failed):
         yield from ("", *_wrapped(_EXPIRED))
+    yield from _paragraph(_DELAYED, fates.delayed)
+    yield from _paragraph(_RELAYED, fates.relayed)
     told = [*fates.failed, *fates.delayed]
     yield from _seen(told, notice.findings)
     for reason in dict.fromkeys(one.reason for one in told if one.reason):

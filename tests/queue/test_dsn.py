@@ -130,6 +130,14 @@ def test_dsn_16_only_a_delay_has_an_end() -> None:
     assert "Will-Retry-Until" not in groups[1]
 
 
+def test_dsn_21_what_was_given_up_for_its_age_is_told_apart() -> None:
+    taken = answered("w@d.test", Reply(250, None, "ok"), Status.DELIVERED)
+    text, _, _ = parts(written([held("u@d.test")], relayed=[taken], findings=[EXPIRED]))
+    assert text.index("u@d.test") < text.index("given up now") < text.index("w@d.test")
+    text, _, _ = parts(written([answered("u@d.test")]))
+    assert "given up now" not in text
+
+
 def test_dsn_15_a_remote_reply_is_quoted_with_its_host() -> None:
     _, groups, _ = parts(written([answered("u@d.test")]))
     assert groups[1]["Remote-MTA"] == "dns; mx.d.test"
