@@ -30,9 +30,10 @@ from relay.errors import RelayError, StorageDamagedError
 from relay.events import events_of
 from relay.evidence import Finding
 from relay.inbound.certificate import CertificateFiles
-from relay.inbound.connection import Reception, SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.login import Login
+from relay.inbound.message import Origin
+from relay.inbound.reception import Reception, SessionSettings
 from relay.inbound.server import Listeners, ListenSettings
 from relay.inbound.users import UserFile
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
@@ -252,11 +253,14 @@ class Relay:
         await self._copier.aclose()
         await asyncio.to_thread(self._stores.close)
 
-    async def _accept(self, message: Message) -> None:
+    async def _accept(self, message: Message, origin: Origin) -> None:
         await self._scheduler.accept(message)
         self._journal.write(
             "accepted",
             queue_id=message.id,
+            client=origin.address,
+            user=origin.user,
+            client_tls=origin.tls,
             sender=message.envelope.sender or "",
             to=message.envelope.recipients,
             size=len(message.content),

@@ -94,6 +94,30 @@ class RelayHandler:
         """See AcceptHooks."""
         return await self._relay.hooks.handle_DATA(server, session, envelope)
 
+    async def handle_NOOP(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: ClientEnvelope, arg: str
+    ) -> str:
+        """See AcceptHooks."""
+        return await self._relay.hooks.handle_NOOP(server, session, envelope, arg)
+
+    async def handle_RSET(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: ClientEnvelope
+    ) -> str:
+        """See AcceptHooks."""
+        return await self._relay.hooks.handle_RSET(server, session, envelope)
+
+    async def handle_VRFY(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: ClientEnvelope, address: str
+    ) -> str:
+        """See AcceptHooks."""
+        return await self._relay.hooks.handle_VRFY(server, session, envelope, address)
+
+    async def handle_QUIT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: ClientEnvelope
+    ) -> str:
+        """See AcceptHooks."""
+        return await self._relay.hooks.handle_QUIT(server, session, envelope)
+
     async def handle_exception(self, error: Exception) -> Any:
         """See AcceptHooks."""
         return await self._relay.hooks.handle_exception(error)

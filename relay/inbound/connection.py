@@ -5,19 +5,15 @@ With session.py all that reaches below aiosmtpd's documented surface. Knows no c
 
 import asyncio
 import logging
-import ssl
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Transaction
 
-from relay.inbound.hooks import AcceptHooks
-from relay.inbound.login import Login
 from relay.inbound.patience import Patience
+from relay.inbound.reception import Reception
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +23,6 @@ _HANDSHAKE = 60.0  # seconds for a TLS handshake
 _LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
 
 _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """What binds every client; sizes in octets, times in seconds, see Patience for the latter.
-
-    `normalise`: a bare CR or LF becomes a CRLF rather than a refusal. `spool` is the directory for
-    large messages while they come in.
-    """
-
-    hostname: str
-    max_message_size: int
-    timeout: float
-    message_timeout: float
-    normalise: bool
-    spool: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """What every session works with; `tls` None: no TLS to be had; `login` None: nobody can."""
-
-    hooks: AcceptHooks
-    settings: SessionSettings
-    tls: ssl.SSLContext | None = None
-    login: Login | None = None
 
 
 class ClientGone(Exception):

@@ -5,7 +5,6 @@ They work with aiosmtpd's own SMTP class as with ours: what was accepted is as s
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,23 +14,24 @@ from aiosmtpd.smtp import Envelope as Transaction
 
 from relay.address import AddressError, Network, parse_mailbox
 from relay.clock import Clock
-from relay.envelope import DsnRequest, Envelope, Message, new_queue_id
+from relay.envelope import Message
 from relay.errors import StorageError, StorageFullError
 from relay.inbound.access import may_relay
-from relay.inbound.dsn import dsn_request, value_of
 from relay.inbound.framing import Content
-from relay.inbound.received import (
-    Arrival,
-    count_received,
-    is_utf8,
-    protocol_name,
-    received_line,
+from relay.inbound.message import (
+    NULL_PATH,
+    Origin,
+    arrival_of,
+    octets_of,
+    origin_of,
+    outgoing,
+    peer_of,
 )
+from relay.inbound.received import count_received
 from relay.inbound.upload import Body
 
 log = logging.getLogger(__name__)
 
-_NULL_PATH = "<>"
 _LATER = "451 4.3.0 Trouble on this side: nothing was kept, try again later"
 _NO_ROOM = "452 4.3.1 No room to keep the message now, try again later"
 
@@ -57,7 +57,7 @@ class AcceptHooks:
 
     def __init__(
         self,
-        accept: Callable[[Message], Coroutine[Any, Any, None]],
+        accept: Callable[[Message, Origin], Coroutine[Any, Any, None]],
         settings: AcceptSettings,
         clock: Clock,
     ) -> None:
@@ -83,7 +83,7 @@ class AcceptHooks:
         limit = self._settings.max_message_size
         if _declared_size(mail_options) > limit:
             return _too_large(limit)
-        if address != _NULL_PATH and (fault := _fault(address, envelope)):
+        if address != NULL_PATH and (fault := _fault(address, envelope)):
             return f"553 {fault[0] or '5.1.7'} The sender is refused: {fault[1]}"
         envelope.mail_from = address
         envelope.mail_options.extend(mail_options)
@@ -99,8 +99,8 @@ class AcceptHooks:
     ) -> str:
         """Take a recipient from those who may relay, and from no one else."""
         # RFC 5321 §3.6.2: never an open relay
-        if not (session.authenticated or may_relay(_peer(session), self._settings.allow)):
-            log.warning("%s may not relay: not in server.allow", _peer(session) or "a client")
+        if not (session.authenticated or may_relay(peer_of(session), self._settings.allow)):
+            log.warning("%s may not relay: not in server.allow", peer_of(session) or "a client")
             return "550 5.7.1 Relaying denied: this client may not send mail through here"
         # RFC 5321 §4.5.3.1.10: the excess is put off, those before it stay
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
@@ -120,7 +120,7 @@ class AcceptHooks:
     ) -> str:
         """Judge and keep what someone else's aiosmtpd has read whole."""
         content = Content(self._settings.max_message_size, normalise=self._settings.normalise)
-        content.take(_octets(envelope))
+        content.take(octets_of(envelope))
         if refusal := self.refusal_of(session, content):
             return refusal
         body = Body(content.drain(), eight_bit=content.eight_bit)
@@ -135,19 +135,19 @@ class AcceptHooks:
         elif content.bare and not self._settings.normalise:
             refusal = "550 5.6.0 The message holds a CR or an LF that is not part of a CRLF"
         if refusal:
-            log.warning("%s: a message was refused: %s", _peer(session) or "a client", refusal)
+            log.warning("%s: a message was refused: %s", peer_of(session) or "a client", refusal)
         return refusal
 
     async def keep(self, session: Session, envelope: Transaction, body: Body) -> str:
         """Keep the message, then answer; with any other answer than 250 nothing is kept."""
         header = body.header()
         if count_received(header) >= self._settings.max_received:
-            log.warning("%s: a message was refused: a mail loop", _peer(session) or "a client")
+            log.warning("%s: a message was refused: a mail loop", peer_of(session) or "a client")
             return "554 5.4.6 The message has passed too many hosts: a mail loop"
-        arrival = _arrival(session, envelope, self._settings.hostname, self._clock.now())
+        arrival = arrival_of(session, envelope, self._settings.hostname, self._clock.now())
         message = outgoing(envelope, arrival, header, body)
         try:
-            await self._finish(self._accept(message))
+            await self._finish(self._accept(message, origin_of(session)))
         except StorageError as error:
             return self.put_off(error)
         return f"250 2.0.0 queued as {message.id}"
@@ -156,6 +156,30 @@ class AcceptHooks:
         """The reply where the storage is in trouble; nothing is kept."""
         log.error("a message was put off: %s", trouble)
         return _NO_ROOM if isinstance(trouble, StorageFullError) else _LATER
+
+    async def handle_NOOP(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Transaction, arg: str
+    ) -> str:
+        """Do nothing; this and the next three so that replies of the library have a status code."""
+        return "250 2.0.0 Done"
+
+    async def handle_RSET(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Transaction
+    ) -> str:
+        """Forget the transaction, which the library has done."""
+        return "250 2.0.0 Forgotten"
+
+    async def handle_VRFY(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Transaction, address: str
+    ) -> str:
+        """Neither confirm nor deny (RFC 5321 §7.3)."""
+        return "252 2.0.0 Not known before delivery is tried"
+
+    async def handle_QUIT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Transaction
+    ) -> str:
+        """Part."""
+        return "221 2.0.0 Goodbye"
 
     async def handle_exception(self, error: Exception) -> str:
         """Anything unforeseen means "later"; the client is told nothing of it."""
@@ -168,42 +192,6 @@ class AcceptHooks:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.shield(task)
-
-
-def outgoing(envelope: Transaction, arrival: Arrival, header: bytes, body: Body) -> Message:
-    """The message as it is kept: a Received line on top, nothing else touched (RFC 5321 §3.6.3)."""
-    sender = None if envelope.mail_from in (None, _NULL_PATH) else envelope.mail_from
-    recipients = tuple(dict.fromkeys(envelope.rcpt_tos))
-    utf8_header = is_utf8(header)
-    needs = Envelope(
-        sender,
-        recipients,
-        smtputf8=utf8_header or not all(map(str.isascii, (sender or "", *recipients))),
-        eight_bit=body.eight_bit,
-        ret=_upper(value_of("RET", envelope.mail_options)),
-        envid=value_of("ENVID", envelope.mail_options),
-        dsn=_requests(envelope),
-    )
-    whole = body.under(received_line(arrival, recipients))
-    if isinstance(whole, bytes):
-        return Message(arrival.queue_id, needs, whole, arrival.time, utf8_header=utf8_header)
-    return Message(arrival.queue_id, needs, b"", arrival.time, whole, utf8_header)
-
-
-def _arrival(session: Session, envelope: Transaction, hostname: str, now: float) -> Arrival:
-    return Arrival(
-        client=session.host_name,
-        address=_peer(session),
-        protocol=protocol_name(
-            extended=session.extended_smtp,
-            utf8=envelope.smtp_utf8,
-            tls=session.ssl is not None,
-            authenticated=bool(session.authenticated),
-        ),
-        hostname=hostname,
-        queue_id=new_queue_id(now, secrets.randbelow),
-        time=now,
-    )
 
 
 def _too_large(limit: int) -> str:
@@ -225,29 +213,3 @@ def _fault(address: str, envelope: Transaction) -> tuple[str, str] | None:
     except AddressError as error:
         return "", ascii(str(error))[1:-1]
     return None
-
-
-def _upper(text: str | None) -> str | None:
-    return text and text.upper()
-
-
-# A recipient named twice: what was asked first
-def _requests(envelope: Transaction) -> dict[str, DsnRequest]:
-    requests: dict[str, DsnRequest] = {}
-    for recipient, options in zip(envelope.rcpt_tos, envelope.rcpt_options, strict=False):
-        if options:
-            requests.setdefault(recipient, dsn_request(options.split(" ")))
-    return requests
-
-
-def _peer(session: Session) -> str:
-    peer: Any = session.peer
-    return str(peer[0]) if isinstance(peer, tuple) else ""
-
-
-# Someone else's aiosmtpd may decode the content; the octets are kept beside it
-def _octets(envelope: Transaction) -> bytes:
-    if envelope.original_content is not None:
-        return envelope.original_content
-    content = envelope.content or b""
-    return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content

@@ -13,7 +13,7 @@ from relay.clock import Clock
 from relay.errors import RelayError
 from relay.inbound.access import client_key, may_relay
 from relay.inbound.certificate import CertificateFiles, server_context
-from relay.inbound.connection import Reception
+from relay.inbound.reception import Reception
 from relay.inbound.smtp import RelaySMTP
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import re
 
-from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection, Reception
+from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection
+from relay.inbound.reception import Reception
 from relay.inbound.upload import Upload
 
 log = logging.getLogger(__name__)

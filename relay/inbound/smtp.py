@@ -3,8 +3,8 @@
 import re
 
 from relay.inbound.command import CommandError, parse_mail, parse_rcpt
-from relay.inbound.connection import Reception
 from relay.inbound.login import Verdict
+from relay.inbound.reception import Reception
 from relay.inbound.sasl import MECHANISMS, SaslError, exchange
 from relay.inbound.session import AUTH_LIMIT, ClientSession
 from relay.inbound.upload import Upload

@@ -12,9 +12,10 @@ from pathlib import Path
 from relay.clock import SystemClock
 from relay.envelope import Message
 from relay.errors import StorageError
-from relay.inbound.connection import Reception, SessionSettings
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.login import Login
+from relay.inbound.message import Origin
+from relay.inbound.reception import Reception, SessionSettings
 from relay.inbound.server import Listeners, ListenSettings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -57,13 +58,15 @@ class Shelf:
 
     messages: list[Message] = field(default_factory=list)
     trouble: Exception | None = None
+    origin: Origin | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def accept(self, message: Message) -> None:
+    async def accept(self, message: Message, origin: Origin) -> None:
+        self.origin = origin
         self.waiting.set()
         await self.open.wait()
         if self.trouble:

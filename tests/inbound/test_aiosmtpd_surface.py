@@ -71,7 +71,14 @@ def test_sessions_and_envelopes_hold_what_the_hooks_read() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
     client, envelope = vars(Session(loop)), vars(Envelope())
-    assert {"peer", "ssl", "host_name", "extended_smtp", "authenticated"} <= client.keys()
+    assert {
+        "peer",
+        "ssl",
+        "host_name",
+        "extended_smtp",
+        "authenticated",
+        "auth_data",
+    } <= client.keys()
     assert {"mail_from", "mail_options", "rcpt_tos", "rcpt_options"} <= envelope.keys()
     assert {"content", "original_content", "smtp_utf8"} <= envelope.keys()
 

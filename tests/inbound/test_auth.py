@@ -13,6 +13,7 @@ import pytest
 from relay.clock import SystemClock
 from relay.inbound.certificate import CertificateFiles
 from relay.inbound.login import Login
+from relay.inbound.message import Origin
 from relay.inbound.passwords import hash_password
 from relay.inbound.users import UserFile
 from relay.lab.ca import CertificateAuthority
@@ -72,7 +73,9 @@ async def test_a_stranger_logs_in_and_sends(door: FrontDoor, client: Dialogue) -
     assert (await client.reply()).startswith("250 2.0.0 ")
     assert door.shelf.contents == [MESSAGE]
     assert b" with ESMTPSA id " in door.shelf.messages[0].body
+    # the operator may know, and nobody else
     assert b"joe" not in door.shelf.messages[0].body
+    assert door.shelf.origin == Origin("127.0.0.1", "joe", tls=True)
 
 
 async def test_ext_20_tls_16_no_password_in_clear(door: FrontDoor) -> None:

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, LoginPassword, Session
 
 from relay.envelope import Message
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
+from relay.inbound.message import Origin
 from tests.inbound.dialogue import (
     ACCEPTING,
     DISK_FULL,
@@ -79,6 +80,10 @@ async def stock() -> AsyncIterator[StockServer]:
         pytest.param([HELLO, "MAIL FROM:<\udcff@b.test> SMTPUTF8"], "553 5.1.7", id="no UTF-8 8"),
         pytest.param([HELLO, MAIL + " SIZE=100001"], "552 5.3.4", id="EXT-06"),
         pytest.param([HELLO, MAIL, "RCPT TO:<postmaster>"], "250 2.1.5", id="SRV-02"),
+        pytest.param([HELLO, "NOOP x"], "250 2.0.0", id="EXT-24: NOOP"),
+        pytest.param([HELLO, MAIL, "RSET"], "250 2.0.0", id="EXT-24: RSET"),
+        pytest.param([HELLO, "VRFY x@y.test"], "252 2.0.0", id="EXT-24: VRFY"),
+        pytest.param([HELLO, "QUIT"], "221 2.0.0", id="EXT-24: QUIT"),
     ],
 )
 async def test_stock_envelope(stock: StockServer, said: list[str], code: str) -> None:
@@ -235,6 +240,14 @@ async def test_needs_come_from_the_content_not_from_the_client() -> None:
     session, envelope = arrived(smtp_utf8=True, mail_options=["BODY=8BITMIME", "SMTPUTF8"])
     message = await kept(session, envelope)
     assert (message.envelope.eight_bit, message.envelope.smtputf8) == (False, False)
+
+
+async def test_what_another_authenticator_leaves_is_not_told() -> None:
+    session, envelope = arrived(authenticated=True, auth_data=LoginPassword(b"joe", b"secret"))
+    shelf = Shelf()
+    hooks = AcceptHooks(shelf.accept, ACCEPTING, Noon())
+    await hooks.handle_DATA(object.__new__(SMTP), session, envelope)
+    assert shelf.origin == Origin("192.0.2.1", None, tls=False)
 
 
 async def test_an_authenticated_client_may_relay_from_anywhere() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from relay.inbound.connection import Reception
 from relay.inbound.hooks import AcceptHooks
+from relay.inbound.reception import Reception
 from relay.inbound.server import ListenError, Listeners
 from tests.inbound.dialogue import (
     ACCEPTING,

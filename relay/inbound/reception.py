@@ -1,0 +1,34 @@
+"""What all sessions of this process share. Knows no session."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.inbound.hooks import AcceptHooks
+from relay.inbound.login import Login
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What binds every client; sizes in octets, times in seconds, see Patience for the latter.
+
+    `normalise`: a bare CR or LF becomes a CRLF rather than a refusal. `spool` is the directory for
+    large messages while they come in.
+    """
+
+    hostname: str
+    max_message_size: int
+    timeout: float
+    message_timeout: float
+    normalise: bool
+    spool: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What every session works with; `tls` None: no TLS to be had; `login` None: nobody can."""
+
+    hooks: AcceptHooks
+    settings: SessionSettings
+    tls: ssl.SSLContext | None = None
+    login: Login | None = None
