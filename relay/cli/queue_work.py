@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from relay.cli.options import config_option, settings_from
+from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.output import print_json
 from relay.cli.queue_filter import filter_options, nothing
 from relay.clock import SystemClock
 from relay.db.desk import Desk
@@ -22,41 +23,49 @@ def _names_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("retry")
 @config_option
+@json_option
 @filter_options
 @_names_option
-def retry(config_path: str | None, selection: Selection, names: Names) -> None:
+def retry(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Try now what waits or is held: these jobs or messages, what fits, or everything."""
     desk = _desk(config_path, names)
     count = desk.retry(names or None, SystemClock().now(), selection)
-    click.echo(f"{count} to be tried now")
+    _tell(count, "to be tried now", as_json=as_json)
 
 
 @click.command("hold")
 @config_option
+@json_option
 @filter_options
 @_names_option
-def hold(config_path: str | None, selection: Selection, names: Names) -> None:
+def hold(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Let mail rest until it is released or retried; the time it has left runs on."""
     _require(names, selection, "hold")
-    click.echo(f"{_desk(config_path, names).hold(names or None, selection)} held")
+    count = _desk(config_path, names).hold(names or None, selection)
+    _tell(count, "held", as_json=as_json)
 
 
 @click.command("release")
 @config_option
+@json_option
 @filter_options
 @_names_option
-def release(config_path: str | None, selection: Selection, names: Names) -> None:
+def release(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Let held mail go on as it was scheduled."""
     _require(names, selection, "release")
-    click.echo(f"{_desk(config_path, names).release(names or None, selection)} released")
+    count = _desk(config_path, names).release(names or None, selection)
+    _tell(count, "released", as_json=as_json)
 
 
 @click.command("drop")
 @config_option
+@json_option
 @filter_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_names_option
-def drop(config_path: str | None, selection: Selection, yes: bool, names: Names) -> None:
+def drop(
+    config_path: str | None, as_json: bool, selection: Selection, yes: bool, names: Names
+) -> None:
     """Drop mail without telling its sender: these jobs or messages, or what fits."""
     _require(names, selection, "drop")
     desk = _desk(config_path, names)
@@ -69,7 +78,14 @@ def drop(config_path: str | None, selection: Selection, yes: bool, names: Names)
         if not sys.stdin.isatty():
             raise click.UsageError(f"dropping by a filter needs --yes ({count} jobs)")
         click.confirm(f"Drop {count} jobs?", abort=True)
-    click.echo(f"{desk.drop(names or None, selection)} dropped")
+    _tell(desk.drop(names or None, selection), "dropped", as_json=as_json)
+
+
+def _tell(count: int, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"jobs": count})
+    else:
+        click.echo(f"{count} {what}")
 
 
 def _desk(config_path: str | None, names: Names) -> Desk:

@@ -120,6 +120,12 @@ def test_hold_and_release(config: Path) -> None:
     assert set(listed(config).values()) == {"waiting"}
 
 
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "drop"])
+def test_programs_are_told_how_many(config: Path, verb: str) -> None:
+    queue(config, "hold", "Q3")
+    assert json.loads(queue(config, verb, "Q3", "--json").stdout) == {"jobs": int(verb != "hold")}
+
+
 def test_drop_by_id_never_asks_and_by_filter_needs_yes(config: Path) -> None:
     refused = queue(config, "drop", "--reason", "sts")
     assert (refused.returncode, len(listed(config))) == (2, 3)
