@@ -43,7 +43,7 @@ from relay.mta_sts.refresh import Refresher
 from relay.outcome import DeliveryResult
 from relay.queue.job import Settlement
 from relay.queue.retry import Schedule
-from relay.queue.scheduler import Scheduler
+from relay.queue.scheduler import Limits, Scheduler
 from relay.queue.settle import Rules
 from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
@@ -155,7 +155,12 @@ class Relay:
         self._use(settings, delivery)
         self._deliveries: Counter[Deliverer] = Counter()  # under way
         self._scheduler = Scheduler(
-            self._stores.spool, self._deliver, self._rules(), self._clock, self._settled
+            self._stores.spool,
+            self._deliver,
+            self._rules(),
+            self._clock,
+            self._settled,
+            Limits(per_domain=config.domain_bounds(settings)),
         )
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
@@ -211,7 +216,7 @@ class Relay:
         before = self._deliverer
         self._use(settings, _delivery_settings(settings))
         self._stores.spool.reserve = settings.storage.reserve
-        self._scheduler.renew(self._rules())
+        self._scheduler.renew(self._rules(), config.domain_bounds(settings))
         self.hooks.renew(_accept_settings(settings))
         self.reopen_logs()
         self._tasks[-1].cancel()
@@ -358,6 +363,7 @@ def _delivery_settings(settings: Settings) -> DeliverySettings:
         port=settings.delivery.port,
         allow_internal=settings.delivery.allow_internal,
         idle_timeout=settings.delivery.idle_timeout,
+        host_bound=config.host_bounds(settings),
         ca_file=settings.ca_file,
         sources=Sources(settings.delivery.source_ipv4, settings.delivery.source_ipv6),
         floors=Floors(settings.tls.testing, settings.tls.no_policy),

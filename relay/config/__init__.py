@@ -10,12 +10,23 @@ from ipaddress import collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
 
+from relay.config.limits import domain_bounds, faults_of_limits, host_bounds
 from relay.config.reader import read
 from relay.config.routes import faults_of_credentials, faults_of_routes, next_hops
 from relay.config.sections import Settings
 from relay.errors import ConfigError
 
-__all__ = ["Settings", "find", "load", "next_hops", "parse", "warnings"]
+__all__ = [
+    "Settings",
+    "domain_bounds",
+    "find",
+    "fixed_changes",
+    "host_bounds",
+    "load",
+    "next_hops",
+    "parse",
+    "warnings",
+]
 
 _PLACES = (Path("config.toml"), Path("/etc/relay/config.toml"))
 _TLS_FROM_THE_START = 465  # RFC 8314 §3.3
@@ -116,6 +127,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         if getattr(server, key) and not server.tls_cert:
             yield f"server.{key}: needs a certificate, server.tls_cert"
     yield from faults_of_routes(settings)
+    yield from faults_of_limits(settings)
     # RFC 5321 §7.1 and common sense: no open relay, however the networks are cut
     everybody = [
         net

@@ -147,6 +147,8 @@ class Delivery:
     port: int = _setting(values.port, 25)
     allow_internal: tuple[Network, ...] = _list(values.network, [])
     idle_timeout: float = _setting(values.duration_or_zero, "10s")
+    connections_per_domain: int = _setting(values.whole(1), 20)
+    connections_per_host: int = _setting(values.whole(1), 20)
     source_ipv4: str | None = _setting(values.address(4))
     source_ipv6: str | None = _setting(values.address(6))
 
@@ -162,6 +164,20 @@ class Route:
     next_hop: NextHop = _required(values.next_hop)  # noqa: RUF009
     tls: str = _setting(_LEVELS, "verify")
     credentials: Path | None = _setting(values.path)  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One [[limit]]: how much a recipient domain or an MX host is burdened with.
+
+    One of `domain` and `mx` is a pattern. `connections` None: as in [delivery]; `rate`, messages a
+    second, None: as they come.
+    """
+
+    domain: str | None = _setting(values.domain_pattern)
+    mx: str | None = _setting(values.domain_pattern)
+    connections: int | None = _setting(values.whole(1))
+    rate: float | None = _setting(values.rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +203,7 @@ class Settings:
     mta_sts: MtaSts = MtaSts()
     delivery: Delivery = Delivery()
     route: tuple[Route, ...] = _sections(Route)
+    limit: tuple[Limit, ...] = _sections(Limit)
     violations: Violations = Violations()
     directory: Path = Path()
 

@@ -15,6 +15,7 @@ from relay.delivery.next_hop import EVERYTHING, NextHop
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 3650 * 86400
+_RATE = re.compile(r"([1-9][0-9]{0,8})/([smhd])")
 _SIZE = re.compile(r"(\d{1,12})(KiB|MiB|GiB)?", re.ASCII)
 _OCTETS = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LARGEST_MESSAGE = 900 * 2**20  # a row of the embedded database ends at 10^9 octets
@@ -50,6 +51,14 @@ def duration_or_never(value: object) -> float | None:
         return None if value == "never" else duration(value)
     except ValueError as error:
         raise ValueError(f'{error}, or "never"') from None
+
+
+def rate(value: object) -> float:
+    """How many a second, of a text such as "100/m"."""
+    found = _RATE.fullmatch(_text(value))
+    if not found:
+        raise ValueError('must be a number in a time, such as "10/s", "100/m" or "1000/h"')
+    return int(found[1]) / _SECONDS[found[2]]
 
 
 def size(value: object) -> int:

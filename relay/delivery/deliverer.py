@@ -40,8 +40,11 @@ from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy
 from relay.outcome import DeliveryResult
+from relay.pace import Bound, FindBound, Pace
 from relay.reply import Reply, Severity
 from relay.resolver import Resolver
+
+_LONGEST_TURN = 30.0  # seconds a delivery waits for the rate of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class DeliverySettings:
     """What the operator decides about delivery. Times in seconds.
 
     `ca_file` None: the system's roots. `own` is how the relay knows itself among MX hosts. `routes`
-    are the next hops by domain pattern.
+    are the next hops by domain pattern, `host_bound` says how much a host is burdened with.
     """
 
     hostname: str
@@ -58,7 +61,7 @@ class DeliverySettings:
     port: int = 25
     allow_internal: tuple[Network, ...] = ()
     idle_timeout: float = 10.0
-    connections_per_host: int = 20
+    host_bound: FindBound = lambda _: Bound(20)
     ca_file: Path | None = None
     sources: Sources = field(default_factory=Sources)
     floors: Floors = field(default_factory=Floors)
@@ -100,7 +103,8 @@ class Deliverer:
             settings.timeouts,
             sources=settings.sources,
         )
-        self._pool = Pool(self._new_session, settings.idle_timeout, settings.connections_per_host)
+        self._pool = Pool(self._new_session, settings.idle_timeout, settings.host_bound)
+        self._pace = Pace(settings.host_bound)
         self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
         # refused again and again, an account is locked
         self._refusals = Recent[SessionKey, Declined]()
@@ -199,6 +203,8 @@ class Deliverer:
         return report
 
     async def _call(self, hop: Hop, key: SessionKey, load: _Load) -> HopReport:
+        if refusal := await self._wait_for_turn(hop.host):
+            return refusal
         mail = (load.envelope, hop.recipients, load.content)
         async with self._pool.session(key, hop.least) as session:
             kept = session.is_ready
@@ -208,6 +214,18 @@ class Deliverer:
             async with self._pool.session(key, hop.least, fresh=True) as session:
                 report = await session.deliver(*mail)
         return report
+
+    # Messages for one host are spaced; who would have to wait too long comes again another time
+    async def _wait_for_turn(self, host: str) -> Declined | None:
+        now = asyncio.get_running_loop().time()
+        delay = self._pace.delay(host, now)
+        if delay > _LONGEST_TURN:
+            text = f"{host} gets mail only at the rate of our own limit"
+            return Declined(Reply(451, "4.4.5", text), remote=False)
+        self._pace.take(host, now)
+        if delay:
+            await asyncio.sleep(delay)
+        return None
 
     def _new_session(self, key: SessionKey) -> Session:
         caller = replace(self._caller, port=key.port, identity=key.identity)

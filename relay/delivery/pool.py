@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from relay.delivery.credentials import Credentials
 from relay.delivery.session import Session
 from relay.delivery.tls import Level
+from relay.pace import FindBound
 
 _IDLE_LIMIT = 200  # idle connections in all; beyond it the one idle longest is closed
 
@@ -29,19 +30,20 @@ class SessionKey:
 
 
 class Pool:
-    """Idle sessions by key, and at most `per_key` sessions of one key in use at a time."""
+    """Idle sessions by key, and so many sessions with one host in use at a time."""
 
     def __init__(
-        self, new: Callable[[SessionKey], Session], idle_timeout: float, per_key: int
+        self, new: Callable[[SessionKey], Session], idle_timeout: float, bound: FindBound
     ) -> None:
-        """`new` makes a session; one idle for `idle_timeout` seconds is closed with QUIT."""
+        """`new` makes a session; one idle for `idle_timeout` seconds is closed with QUIT. `bound`
+        says how many a host by that name may have."""
         self._new = new
         self._idle_timeout = idle_timeout
-        self._per_key = per_key
+        self._bound = bound
         self._idle: dict[SessionKey, list[Session]] = {}
         # the same, in the order they went idle
         self._parked: dict[Session, tuple[SessionKey, asyncio.TimerHandle]] = {}
-        self._slots: dict[SessionKey, tuple[asyncio.Semaphore, int]] = {}
+        self._slots: dict[str, tuple[asyncio.Semaphore, int]] = {}  # by host
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -54,7 +56,7 @@ class Pool:
         Afterwards it is kept, if it is of use and at `least` or above (it may have stayed below the
         key's level), else closed with QUIT. `fresh` asks for a new connection.
         """
-        async with self._slot(key):
+        async with self._slot(key.host):
             session = (None if fresh else self._take(key)) or self._new(key)
             try:
                 yield session
@@ -71,16 +73,19 @@ class Pool:
         await asyncio.gather(*self._goodbyes)
 
     @asynccontextmanager
-    async def _slot(self, key: SessionKey) -> AsyncIterator[None]:
-        semaphore, users = self._slots.get(key, (asyncio.Semaphore(self._per_key), 0))
-        self._slots[key] = (semaphore, users + 1)
+    async def _slot(self, host: str) -> AsyncIterator[None]:
+        semaphore, users = self._slots.get(host) or (self._semaphore(host), 0)
+        self._slots[host] = (semaphore, users + 1)
         try:
             async with semaphore:
                 yield
         finally:
-            _, users = self._slots.pop(key)
+            _, users = self._slots.pop(host)
             if users > 1:
-                self._slots[key] = (semaphore, users - 1)
+                self._slots[host] = (semaphore, users - 1)
+
+    def _semaphore(self, host: str) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self._bound(host).at_once)
 
     # The one used last; those not needed for so many deliveries may run out of time
     def _take(self, key: SessionKey) -> Session | None:

@@ -15,6 +15,7 @@ from relay.clock import Clock
 from relay.envelope import Envelope, Message
 from relay.errors import StorageClosedError, StorageError
 from relay.outcome import DeliveryResult
+from relay.pace import Bound, FindBound, Pace
 from relay.queue.job import Claim, Job, Settlement
 from relay.queue.patience import Spacing, pause
 from relay.queue.settle import Rules, settle, settle_later
@@ -41,7 +42,7 @@ class Limits:
 
     window: int = 1000
     attempts: int = 200
-    per_domain: int = 20
+    per_domain: FindBound = lambda _: Bound(20)
 
 
 class Scheduler:
@@ -70,8 +71,10 @@ class Scheduler:
         self._rules = rules
         self._clock = clock
         self._on_settled = on_settled
-        self._window = Share(limits.window, limits.window)
-        self._slots = Share(limits.attempts, limits.per_domain)
+        self._window = Share(limits.window, lambda _: limits.window)
+        self._pace = Pace(limits.per_domain)
+        self._turns: dict[str, asyncio.TimerHandle] = {}  # of domains that wait for their pace
+        self._slots = Share(limits.attempts, lambda domain: self._pace.bound(domain).at_once)
         self._waiting: dict[str, deque[Claim]] = {}  # for a slot, by domain
         self._behind = False  # the store may hold jobs that are due
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
@@ -82,9 +85,10 @@ class Scheduler:
         self._offset: float | None = None  # of the time of day to the loop's own
         self._told: defaultdict[str, Spacing] = defaultdict(Spacing)
 
-    def renew(self, rules: Rules) -> None:
-        """Settle by these rules from now on."""
+    def renew(self, rules: Rules, per_domain: FindBound) -> None:
+        """Settle by these rules and bind domains by this from now on."""
         self._rules = rules
+        self._pace.bound = per_domain
 
     async def accept(self, message: Message) -> None:
         """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept.
@@ -119,6 +123,8 @@ class Scheduler:
         self._closing.set()
         self._wake.set()
         self._waiting.clear()
+        for turn in self._turns.values():
+            turn.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._delivering:
@@ -195,13 +201,31 @@ class Scheduler:
         for claim in (replace(one, since=now) for one in claims):
             domain = claim.job.domain
             self._window.take(domain)
-            if domain not in self._waiting and self._slots.has_room(domain):
+            if domain not in self._waiting and self._may_start(domain):
                 self._start(claim)
             else:
                 self._waiting.setdefault(domain, deque()).append(_lightened(claim))
+                self._call_in_turn(domain)
+
+    def _may_start(self, domain: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._slots.has_room(domain) and not self._pace.delay(domain, now)
+
+    # Where only the pace keeps a domain back, nothing else would call it
+    def _call_in_turn(self, domain: str) -> None:
+        loop = asyncio.get_running_loop()
+        delay = self._pace.delay(domain, loop.time())
+        if delay and domain not in self._turns:
+            self._turns[domain] = loop.call_later(delay, self._take_turn, domain)
+
+    def _take_turn(self, domain: str) -> None:
+        del self._turns[domain]
+        if domain in self._waiting and not self._closing.is_set():
+            self._start_waiting(domain)
 
     def _start(self, claim: Claim) -> None:
         self._slots.take(claim.job.domain)
+        self._pace.take(claim.job.domain, asyncio.get_running_loop().time())
         task = self._spawn(self._attempt(claim), claim.job.domain)
         self._delivering.add(task)
         task.add_done_callback(lambda _: self._next(claim.job.domain))
@@ -220,10 +244,11 @@ class Scheduler:
         if not self._slots.has_room(domain):
             return
         claims = self._waiting.pop(domain)
-        while claims and self._slots.has_room(domain):
+        while claims and self._may_start(domain):
             self._start(claims.popleft())
         if claims:
             self._waiting[domain] = claims
+            self._call_in_turn(domain)
 
     def _spawn(self, work: Coroutine[None, None, None], domain: str) -> "Task[None]":
         task = asyncio.get_running_loop().create_task(work)

@@ -17,6 +17,7 @@ from relay.envelope import Envelope, Message
 from relay.errors import StorageError
 from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
+from relay.pace import Bound, FindBound
 from relay.queue.job import Settlement
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Limits, Scheduler
@@ -31,6 +32,11 @@ REPLIES = {
     Status.DEFERRED: Reply(451, "4.3.0", "later"),
     Status.FAILED: Reply(550, "5.1.1", "no such user"),
 }
+
+
+def alike(at_once: int, rate: float | None = None) -> FindBound:
+    """The same bound for every domain."""
+    return lambda _: Bound(at_once, rate)
 
 
 class SetClock:
@@ -273,7 +279,7 @@ async def test_mail_too_old_is_given_up_only_after_a_last_attempt(build: Build) 
 
 
 async def test_snd_37_a_domain_has_few_attempts_at_once(build: Build) -> None:
-    async with build(Limits(per_domain=3)) as house:
+    async with build(Limits(per_domain=alike(3))) as house:
         house.script.slow.add("d.test")
         for number in range(10):
             await house.accept(f"Q{number}", f"u{number}@d.test")
@@ -284,7 +290,28 @@ async def test_snd_37_a_domain_has_few_attempts_at_once(build: Build) -> None:
     assert house.script.log == [("d.test", f"u{number}@d.test") for number in range(10)]
 
 
-@pytest.mark.parametrize("limits", [Limits(8, 4, 4), Limits(1000, 200, 20)], ids=["few", "many"])
+async def test_a_domain_with_a_rate_is_served_in_its_time_and_delays_no_other(
+    build: Build,
+) -> None:
+    def bound(domain: str) -> Bound:
+        return Bound(20, 20.0 if domain == "slow.test" else None)
+
+    async with build(Limits(per_domain=bound)) as house:
+        begun = asyncio.get_running_loop().time()
+        for number in range(6):
+            await house.accept(f"Q{number}", f"u{number}@slow.test")
+        await house.accept("R", "u@fast.test")
+        told = await house.told.count(7)
+        assert asyncio.get_running_loop().time() - begun >= 5 / 20 - 0.01
+    assert told[-1].job.domain == "slow.test"
+    assert [one for one in house.script.log if one[0] == "slow.test"] == [
+        ("slow.test", f"u{number}@slow.test") for number in range(6)
+    ]
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(8, 4, alike(4)), Limits(1000, 200, alike(20))], ids=["few", "many"]
+)
 async def test_slow_domains_do_not_delay_another(build: Build, limits: Limits) -> None:
     async with build(limits) as house:
         house.script.slow |= {"slow.test", "dead.test"}
@@ -304,7 +331,7 @@ async def test_slow_domains_do_not_delay_another(build: Build, limits: Limits) -
 
 
 async def test_mail_beyond_the_window_waits_in_the_store(build: Build, tmp_path: Path) -> None:
-    async with build(Limits(4, 2, 2)) as house:
+    async with build(Limits(4, 2, alike(2))) as house:
         house.script.slow.add("d.test")
         for number in range(20):
             await house.accept(f"Q{number:02}", f"u{number}@d.test")
@@ -316,7 +343,7 @@ async def test_mail_beyond_the_window_waits_in_the_store(build: Build, tmp_path:
 
 
 async def test_snd_22_mail_says_since_when_it_waits(build: Build) -> None:
-    async with build(Limits(per_domain=1)) as house:
+    async with build(Limits(per_domain=alike(1))) as house:
         house.script.slow.add("d.test")
         begun = asyncio.get_running_loop().time()
         await house.accept("Q1", "a@d.test")
@@ -328,7 +355,7 @@ async def test_snd_22_mail_says_since_when_it_waits(build: Build) -> None:
 
 
 async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> None:
-    async with build(Limits(per_domain=1)) as house:
+    async with build(Limits(per_domain=alike(1))) as house:
         house.script.slow.add("d.test")
         await house.accept("Q1", "a@d.test")
         large = Message("Q2", Envelope(None, ("b@d.test",)), b"x" * 100_000, 1.0)
@@ -420,7 +447,7 @@ async def test_a_message_whose_content_is_gone_is_kept_and_told_to_the_operator(
 async def test_dropped_mail_that_waits_for_its_turn_is_not_delivered(
     build: Build, tmp_path: Path
 ) -> None:
-    async with build(Limits(per_domain=1)) as house:
+    async with build(Limits(per_domain=alike(1))) as house:
         house.script.slow.add("d.test")
         for name in ("Q1", "Q2", "Q3"):
             await house.accept(name, f"{name}@d.test")
@@ -436,7 +463,7 @@ async def test_held_mail_that_waits_for_its_turn_is_not_delivered(
     build: Build, tmp_path: Path
 ) -> None:
     desk = Desk(tmp_path)
-    async with build(Limits(per_domain=1)) as house:
+    async with build(Limits(per_domain=alike(1))) as house:
         house.script.slow.add("d.test")
         for name in ("Q1", "Q2", "Q3"):
             await house.accept(name, f"{name}@d.test")
@@ -475,7 +502,7 @@ async def test_retry_takes_effect_on_the_running_queue(build: Build, tmp_path: P
 
 
 async def test_closing_waits_for_attempts_and_starts_no_more(build: Build, tmp_path: Path) -> None:
-    async with build(Limits(per_domain=1)) as house:
+    async with build(Limits(per_domain=alike(1))) as house:
         house.script.slow.add("d.test")
         await house.accept("Q1", "a@d.test")
         await house.accept("Q2", "b@d.test")
