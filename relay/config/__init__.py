@@ -110,6 +110,9 @@ def warnings(settings: Settings) -> list[str]:
 
 
 def _warnings_about_clients(settings: Settings) -> Iterator[str]:
+    key = settings.tls_key or settings.tls_cert
+    if key and key.stat().st_mode & 0o007:
+        yield f"server.tls_key: everybody on this machine may read {key}"
     if settings.users and not settings.users.exists():
         yield f"server.users: {settings.users} is not there yet: see `relay user add`"
     for net in settings.server.allow:

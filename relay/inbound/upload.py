@@ -60,15 +60,19 @@ class Upload:
         """The file, when it is needed, is made in `directory`; for the limit see Content."""
         self._directory = directory
         self._file: IO[bytes] | None = None
+        self._writing: asyncio.Future[None] | None = None
         self.content = Content(limit, normalise=normalise)
         self.trouble: StorageError | None = None
 
     def __enter__(self) -> "Upload":
         return self
 
+    # A client may vanish while a thread writes; to close the file then would wait for the disk
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+        if self._writing is None or self._writing.done():
+            self._close()
+        else:
+            self._writing.add_done_callback(self._close)
 
     async def feed(self, chunk: bytes) -> bytes | None:
         """Take a piece; None asks for more, else the content is complete and this came after it."""
@@ -88,12 +92,20 @@ class Upload:
 
     # A slow disk holds up this client and no other
     async def _write(self) -> None:
+        octets = self.content.drain()
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._append, octets)
         try:
-            await asyncio.to_thread(self._append, self.content.drain())
+            await asyncio.shield(self._writing)
         except OSError as error:
             kind = StorageFullError if error.errno in _FULL else StorageError
             self.trouble = kind(f"{self._directory}: {error.strerror}")
             self.content.discard()
+
+    def _close(self, written: "asyncio.Future[None] | None" = None) -> None:
+        if written and not written.cancelled():
+            written.exception()  # nobody waits for it any more
+        if self._file:
+            self._file.close()
 
     def _append(self, octets: bytes) -> None:
         if self._file is None:

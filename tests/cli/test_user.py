@@ -23,6 +23,7 @@ def relaying(world: World, path: Path) -> Path:
     """A configuration with certificate and users, and nobody who may relay without."""
     certificate = world.ca.issue(["relay.lab.test"]).path
     (path.parent / "relay.pem").write_bytes(certificate.read_bytes())
+    (path.parent / "relay.pem").chmod(0o600)
     extra = '[server]\nallow = []\ntls_cert = "relay.pem"\nusers = "users"\n'
     path.write_text(world.config(path.parent / "var", extra=extra), "utf-8")
     return path

@@ -69,6 +69,7 @@ def certified(directory: Path) -> None:
     pem = ca.issue(["relay.example.org"]).path.read_bytes()
     key, end, certificate = pem.partition(b"-----END PRIVATE KEY-----\n")
     (directory / "relay.key").write_bytes(key + end)
+    (directory / "relay.key").chmod(0o600)
     (directory / "relay.pem").write_bytes(certificate)
 
 
@@ -276,6 +277,14 @@ def test_a_file_that_cannot_be_read(here: Path) -> None:
     (here / "latin").write_bytes(b"# \xfc")
     with pytest.raises(ConfigError, match=r"latin: is not TOML: "):
         config.load("latin")
+
+
+def test_a_key_for_everybody_to_read(here: Path) -> None:
+    certified(here)
+    (here / "relay.key").chmod(0o644)
+    text = "[server]\nhostname = 'a.test'\ntls_cert = 'relay.pem'\ntls_key = 'relay.key'"
+    [told] = config.warnings(config.load(written(here, text)))
+    assert told == f"server.tls_key: everybody on this machine may read {here}/relay.key"
 
 
 def test_an_open_relay_on_loopback_is_one_s_own_affair(here: Path) -> None:

@@ -1,12 +1,14 @@
 """Content while it comes in: the same from memory and from a file."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from relay.inbound import upload as module
 from relay.inbound.upload import Body, Upload
-from tests.inbound.dialogue import names_in
+from tests.inbound.dialogue import PATIENCE, names_in
 
 HEADER = b"Subject: x\r\nX: \xc3\xbc\r\n"
 HEAD = b"Received: us\r\n"
@@ -56,6 +58,36 @@ async def test_a_header_without_end(tmp_path: Path) -> None:
     for content in (b"X: y\r\n", b"X: y\r\n" * 100_000):
         body, _ = await taken(tmp_path, content, 65_536)
         assert body.header() == content
+
+
+async def test_a_client_that_vanishes_while_its_content_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, append, files = asyncio.get_running_loop(), Upload._append, []
+
+    def slowly(self: Upload, octets: bytes) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(PATIENCE)
+        append(self, octets)
+        files.append(self._file)
+        raise OSError("and it fails in the end")
+
+    async def upload() -> None:
+        with Upload(tmp_path, 10**7, normalise=False) as taking:
+            await taking.feed(b"z" * 300_000)
+
+    monkeypatch.setattr(Upload, "_append", slowly)
+    task = asyncio.create_task(upload())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    # the loop has gone on although the disk has not; then the file is closed
+    go_on.set()
+    async with asyncio.timeout(PATIENCE):
+        while not (files and files[0] and files[0].closed):
+            await asyncio.to_thread(lambda: None)
+    assert names_in(tmp_path) == []
 
 
 async def test_little_is_held(tmp_path: Path) -> None:
