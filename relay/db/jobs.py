@@ -33,8 +33,8 @@ _DUE = """
   ORDER BY next_attempt LIMIT ?"""
 _NEXT_TURN = """
   INSERT OR REPLACE INTO turn
-  SELECT domain, min(next_attempt) FROM job WHERE state = 'waiting' AND domain = ?
-  GROUP BY domain"""
+  SELECT domain, next_attempt FROM job WHERE state = 'waiting' AND domain = ?
+  ORDER BY next_attempt LIMIT 1"""
 # SQLite's json functions fail on what is no JSON, and a settlement must not
 _KEEP = """
   UPDATE job SET state = iif(on_hold, 'held', 'waiting'), on_hold = 0, recipients = :recipients,

@@ -173,6 +173,24 @@ async def test_turns_that_came_to_nothing_hide_nothing(spool: Spool, tmp_path: P
     assert [one.job.message_id for one in await spool.claim(200.0, 5)] == ["R"]
 
 
+async def test_a_claim_costs_the_same_behind_a_crowd(spool: Spool) -> None:
+    crowd = [message(f"Q{number:04}", "a@crowd.test") for number in range(3000)]
+    await asyncio.gather(*(spool.put(one, claimed=False) for one in crowd))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    spool._committer._db.set_progress_handler(count, 100)
+    await spool.claim(200.0, 5)
+    await spool.claim(200.0, 5, ["crowd.test"])
+    spool._committer._db.set_progress_handler(None, 0)
+    # hundreds of steps of SQLite's machine; a look at each of the crowd takes tens of thousands
+    assert steps < 50
+
+
 async def test_claiming_looks_at_no_more_than_it_takes(spool: Spool) -> None:
     plans = await spool._committer.run(
         lambda db: [
