@@ -70,6 +70,10 @@ def renewed(current: Settings, read: Read) -> Settings | None:
     return replace(new, server=server, storage=replace(new.storage, url=current.storage.url))
 
 
+def _do_nothing() -> None:
+    return
+
+
 class _Service:
     """A process that serves: how it is told to end (a signal, or the loss of its supervisor) and to
     read its configuration again."""
@@ -141,7 +145,8 @@ class _Service:
             log.error("not everything could be renewed: %s", error)  # noqa: TRY400
 
     async def _end_reload(self) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        # without any handler the signal would end the process at once
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _do_nothing)
         if self._reloading:
             await asyncio.wait([self._reloading])
             self._reloading = None

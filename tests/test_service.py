@@ -172,6 +172,22 @@ async def test_deliveries_under_way_end_with_the_settings_they_began_with(
         assert list(mx.endings) == ["QUIT"]
 
 
+async def test_a_signal_while_it_ends_does_no_harm(
+    world: World, mx: MxHost, tmp_path: Path
+) -> None:
+    mx.stall_at = "."
+    async with running(world, tmp_path) as relay:
+        assert await relay.send() == 250
+        await asyncio.wait_for(mx.stalled.wait(), PATIENCE)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises((OSError, smtplib.SMTPException)):
+            await relay.send()
+        signal.raise_signal(signal.SIGHUP)
+        mx.stall_at = None
+        mx.resume.set()
+        await mx.received(1)
+
+
 async def test_many_signals_at_once_leave_the_last_configuration(
     world: World, mx: MxHost, tmp_path: Path
 ) -> None:
