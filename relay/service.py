@@ -7,18 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from relay.app import (
-    ALONE,
-    Relay,
-    Worker,
-    build_listeners,
-    build_reception,
-    listen_settings,
-)
+from relay.app import Relay
 from relay.config import Settings
 from relay.errors import ConfigError, RelayError, StorageDamagedError
 from relay.inbound.server import Listeners
 from relay.reporting.journal import Journal
+from relay.storage import ALONE, Worker
+from relay.wiring import build_listeners, build_reception, listen_settings
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
-from relay.app import Worker, take_storage
 from relay.clock import SystemClock
 from relay.config import Settings
 from relay.errors import RelayError
 from relay.inbound.server import reserve
 from relay.reporting.journal import Journal
 from relay.service import Read, endpoint, renewed, serve
+from relay.storage import Worker, take_storage
 
 log = logging.getLogger(__name__)
 

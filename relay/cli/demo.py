@@ -130,9 +130,9 @@ def _ends(log: io.BytesIO) -> "dict[str, dict[str, str]]":
 
 
 def _records(settings: "Settings") -> "list[Record]":
-    from relay.app import LEDGER
     from relay.db.ledger_reader import read_ledger
     from relay.reporting.store import Filter
+    from relay.storage import LEDGER
 
     path = settings.storage_directory / LEDGER
     return [record for _, record in read_ledger(path, Filter())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from relay.address import Domain
-from relay.app import LEDGER, POLICIES, build_finder, build_resolver, record_now
+from relay.app import record_now
 from relay.cli.policy_text import View
 from relay.clock import SystemClock
 from relay.config import Settings
@@ -21,6 +21,8 @@ from relay.mta_sts.finder import Found, PolicyFinder
 from relay.mta_sts.lint import Setup, lint
 from relay.mta_sts.policy import PolicyResult
 from relay.resolver import MxRecord, Resolver
+from relay.storage import LEDGER, POLICIES
+from relay.wiring import build_finder, build_resolver
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from relay import config
-from relay.app import LEDGER
 from relay.clock import SystemClock
 from relay.db.desk import Desk
 from relay.db.ledger_reader import read_ledger
@@ -21,6 +20,7 @@ from relay.lab.world import World
 from relay.reporting.journal import Journal
 from relay.reporting.store import Filter
 from relay.service import serve
+from relay.storage import LEDGER
 
 PATIENCE = 20.0
 

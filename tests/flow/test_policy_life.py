@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.app import POLICIES
 from relay.clock import SystemClock
 from relay.db.policies import PolicyTable
 from relay.lab.world import World
 from relay.mta_sts import refresh, upkeep
 from relay.mta_sts.policy import CachedPolicy, parse_policy
+from relay.storage import POLICIES
 from tests.flow.conftest import PATIENCE, Run, violations
 from tests.mta_sts.finding import GOOD, D
 
