@@ -59,12 +59,42 @@ class PolicySnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as a host showed it, trusted or not; times in seconds since 1970.
+
+    `names` are those of the SAN and may be without the last ones where there are very many: then
+    `names_count` says how many there are. `sha256` is the fingerprint in hexadecimal digits.
+    """
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    names_count: int
+    not_before: float
+    not_after: float
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """How far a TLS handshake came whose verification failed, and by which word of OpenSSL's.
+
+    `tls` is the version, such as "TLSv1.3". `certificate` None: what was shown cannot be read.
+    """
+
+    tls: str
+    error: str
+    certificate: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing seen at one time. A violation is a finding with a failure.
 
     `policy` None: no policy was had. `mx` None and `queue_id` None: no delivery was concerned, or
     (queue_id) the finding has not yet been settled with its job. `detail` is one sentence for a
-    person. `time` is in seconds since 1970; `recipients` counts those of the attempt.
+    person. `time` is in seconds since 1970; `recipients` counts those of the attempt. `handshake`
+    None: no certificate was refused.
     """
 
     time: float
@@ -77,3 +107,4 @@ class Finding:
     addresses: tuple[str, ...] = ()
     queue_id: str | None = None
     recipients: int = 0
+    handshake: Handshake | None = None

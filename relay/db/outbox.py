@@ -6,7 +6,14 @@ from typing import Any
 
 import orjson
 
-from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.evidence import (
+    Action,
+    Certificate,
+    Failure,
+    Finding,
+    Handshake,
+    PolicySnapshot,
+)
 
 _LIMIT = 100_000  # findings kept while ledger or log cannot take them
 _EXTENT = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox"
@@ -57,4 +64,14 @@ def _finding(text: str) -> Finding:
     row["failure"] = row["failure"] and Failure(row["failure"])
     row["action"] = Action(row["action"])
     row["addresses"] = tuple(row["addresses"])
-    return Finding(policy=policy, **row)
+    handshake = _handshake(row.pop("handshake", None))
+    return Finding(policy=policy, handshake=handshake, **row)
+
+
+def _handshake(row: dict[str, Any] | None) -> Handshake | None:
+    if row is None:
+        return None
+    shown = row.pop("certificate")
+    if shown:
+        shown = Certificate(**{**shown, "names": tuple(shown["names"])})
+    return Handshake(certificate=shown, **row)

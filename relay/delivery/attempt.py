@@ -202,4 +202,5 @@ class Attempt:
             mx=host.name,
             addresses=addresses or host.addresses,
             recipients=len(self._recipients),
+            handshake=flaw.handshake,
         )

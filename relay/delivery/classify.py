@@ -1,8 +1,10 @@
 """TLS failures as reasons of RFC 8460 §4.3 and one sentence for a person. Knows no connection."""
 
 import ssl
+from dataclasses import replace
 
 from relay.delivery.hop import Flaw
+from relay.delivery.witness import handshake_of
 from relay.evidence import Failure
 from relay.reply import Reply
 
@@ -18,6 +20,10 @@ def flaw_of_handshake(host: str, error: Exception) -> Flaw:
     """Why a TLS handshake with `host` failed."""
     if not isinstance(error, ssl.SSLCertVerificationError):
         return Flaw(Failure.VALIDATION_FAILURE, f"TLS with {host} failed: {_words(error)}")
+    return replace(_flaw_of_certificate(host, error), handshake=handshake_of(error))
+
+
+def _flaw_of_certificate(host: str, error: ssl.SSLCertVerificationError) -> Flaw:
     match error.verify_code:
         case code if code == _EXPIRED:
             detail = f"the certificate of {host} has expired"

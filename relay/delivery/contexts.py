@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from relay.delivery.tls import Level
+from relay.delivery.witness import Witness
 
 
 class TlsContexts:
@@ -33,6 +34,7 @@ def _verified(ca_file: Path | None) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     # On by default from Python 3.13; it refuses some roots in use, and no RFC here asks for it
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.sslobject_class = Witness
     return context
 
 

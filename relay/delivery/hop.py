@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from relay.delivery.blame import Blame
 from relay.delivery.tls import Level
-from relay.evidence import Failure
+from relay.evidence import Failure, Handshake
 from relay.reply import Reply, Severity
 
 _TOO_MANY_RECIPIENTS = 452
@@ -42,10 +42,14 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a host did not come up to a TLS level; `detail` is one sentence for a person."""
+    """Why a host did not come up to a TLS level; `detail` is one sentence for a person.
+
+    `handshake` None: no certificate was refused.
+    """
 
     failure: Failure
     detail: str
+    handshake: Handshake | None = None
 
 
 @dataclass(frozen=True, slots=True)

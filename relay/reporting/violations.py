@@ -2,18 +2,22 @@
 
 from typing import Any
 
-from relay.evidence import Finding, PolicySnapshot
+from relay.evidence import Certificate, Finding, PolicySnapshot
 from relay.timestamp import rfc3339
 
 Record = dict[str, Any]
 """One violation, ready for JSON; the keys and their order are the outside contract."""
 
+VERSION = 1
+"""The `v` of a record: one more where the meaning of a key changes, not where keys are added."""
 
-def to_record(finding: Finding) -> Record | None:
+
+def to_record(finding: Finding, record_id: str) -> Record | None:
     """The violation record of a finding; None for a finding without a failure."""
     if finding.failure is None:
         return None
-    policy = finding.policy
+    policy, handshake = finding.policy, finding.handshake
+    shown = handshake.certificate if handshake else None
     return {
         "time": rfc3339(finding.time),
         "domain": finding.domain,
@@ -26,6 +30,12 @@ def to_record(finding: Finding) -> Record | None:
         "policy": None if policy is None else _policy(policy),
         "queue_id": finding.queue_id,
         "recipients": finding.recipients,
+        "addresses": list(finding.addresses),
+        "tls_version": handshake.tls if handshake else None,
+        "tls_error": handshake.error if handshake else None,
+        "certificate": None if shown is None else _certificate(shown),
+        "id": record_id,
+        "v": VERSION,
     }
 
 
@@ -40,4 +50,16 @@ def _policy(policy: PolicySnapshot) -> Record:
         "mx": list(policy.mx),
         "max_age": policy.max_age,
         "expires": rfc3339(policy.expires),
+    }
+
+
+def _certificate(shown: Certificate) -> Record:
+    return {
+        "subject": shown.subject,
+        "issuer": shown.issuer,
+        "san": list(shown.names),
+        "san_count": shown.names_count,
+        "not_before": rfc3339(shown.not_before),
+        "not_after": rfc3339(shown.not_after),
+        "sha256": shown.sha256,
     }

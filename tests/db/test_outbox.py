@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from relay.db import outbox
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
-from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.evidence import (
+    Action,
+    Certificate,
+    Failure,
+    Finding,
+    Handshake,
+    PolicySnapshot,
+)
 from relay.queue.job import Settlement
 
 FINDING = Finding(1.0, "d.test", None, Failure.MX_MISMATCH, "x", Action.REFUSED)
@@ -81,6 +89,17 @@ SNAPSHOTS = st.builds(
     max_age=st.integers(0, 31_557_600),
     expires=st.floats(0, 1e11),
 )
+CERTIFICATES = st.builds(
+    Certificate,
+    subject=TEXTS,
+    issuer=TEXTS,
+    names=st.lists(TEXTS, max_size=3).map(tuple),
+    names_count=st.integers(0, 10_000),
+    not_before=st.floats(0, 1e11),
+    not_after=st.floats(0, 1e11),
+    sha256=TEXTS,
+)
+HANDSHAKES = st.builds(Handshake, tls=TEXTS, error=TEXTS, certificate=st.none() | CERTIFICATES)
 FINDINGS = st.builds(
     Finding,
     time=st.floats(0, 1e11),
@@ -93,6 +112,7 @@ FINDINGS = st.builds(
     addresses=st.lists(TEXTS, max_size=3).map(tuple),
     queue_id=st.none() | TEXTS,
     recipients=st.integers(0, 1000),
+    handshake=st.none() | HANDSHAKES,
 )
 
 
@@ -101,3 +121,9 @@ def test_a_finding_comes_back_whole(finding: Finding) -> None:
     text = outbox._text(finding)
     assert text is not None
     assert outbox._finding(text) == finding
+
+
+def test_a_finding_of_an_older_version_is_read_too() -> None:
+    row = orjson.loads(outbox._text(FINDING) or "")
+    del row["handshake"]
+    assert outbox._finding(orjson.dumps(row).decode()) == FINDING

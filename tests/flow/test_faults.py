@@ -93,6 +93,25 @@ async def test_fault(
         assert (record["domain"], record["mode"], record["mx"]) == ("d.test", mode, mx.name)
         assert (record["queue_id"], record["recipients"]) == (queue_id, 1)
         assert record["policy"]["mx"] == patterns
+        assert (record["addresses"], record["v"]) == ([mx.address], 1)
+        assert (record["certificate"] is None) == (fault not in CERTIFICATES)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "testing"])
+async def test_the_record_has_the_certificate_that_was_refused(
+    world: World, run: Run, mode: Mode
+) -> None:
+    issued = world.ca.issue(["other.test", "d.test"], common_name="other")
+    mx = await world.mx_host("mx.d.test", certificate=issued)
+    world.domain("d.test", mx=[(10, mx.name)], policy=mode)
+    async with run() as relay:
+        await relay.send("u@d.test")
+        await relay.events("delivered", "deferred")
+    (record,) = violations(relay.settings)
+    assert record["certificate"]["san"] == ["other.test", "d.test"]
+    assert record["certificate"]["subject"] == "CN=other,O=mta-sts-relay lab"
+    assert record["tls_version"] == "TLSv1.3"
+    assert "mx.d.test" in record["tls_error"]
 
 
 async def test_cnf_01_the_floor_names_itself(world: World, run: Run) -> None:
