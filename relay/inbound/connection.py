@@ -5,6 +5,7 @@ With session.py all that reaches below aiosmtpd's documented surface. Knows no c
 
 import asyncio
 import logging
+from asyncio import sslproto
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
 _CHUNK = 65_536  # octets read at a time; asyncio stops reading at twice as many
 _HANDSHAKE = 60.0  # seconds for a TLS handshake
 _LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
+
+# asyncio gives each TLS connection of the process a buffer of 256 KiB and touches all of it: an
+# idle client would cost as much as one that uploads
+sslproto.SSLProtocol.max_size = _CHUNK
 
 _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
 

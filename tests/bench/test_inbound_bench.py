@@ -6,6 +6,7 @@ some minutes and prints the figures of docs/performance.md.
 
 import asyncio
 import os
+import ssl
 import sys
 from pathlib import Path
 
@@ -30,10 +31,13 @@ def resident(pid: int) -> str:
     return f"{found['Pss:']} MiB PSS, {found['Rss:']} MiB RSS"
 
 
-async def connected(port: int) -> Dialogue:
+async def connected(port: int, context: ssl.SSLContext | None = None) -> Dialogue:
     client = Dialogue(*await asyncio.open_connection("127.0.0.1", port))
     assert (await client.reply()).startswith("220 ")
     assert (await client.say("EHLO client.test")).startswith("250")
+    if context:
+        await client.say("STARTTLS")
+        await client.start_tls(context)
     return client
 
 
@@ -53,19 +57,24 @@ async def finish(client: Dialogue) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 async def test_memory(world: World, tmp_path: Path) -> None:
-    make_room(IDLE + UPLOADS)
+    make_room(IDLE * 2 + UPLOADS)
     path = tmp_path / "config.toml"
-    path.write_text(world.config(tmp_path / "var"), "utf-8")
+    (tmp_path / "relay.pem").write_bytes(world.ca.issue(["relay.test"]).path.read_bytes())
+    extra = '[server]\ntls_cert = "relay.pem"\nmax_connections = 3000\n'
+    path.write_text(world.config(tmp_path / "var", extra=extra), "utf-8")
+    trusting = ssl.create_default_context(cafile=world.ca_file)
     async with serving(path) as (child, port):
         print(f"\nat the start: {resident(child.pid)}")
         idle = [await connected(port) for _ in range(IDLE)]
         print(f"{IDLE} idle clients: {resident(child.pid)}")
+        secure = [await connected(port, trusting) for _ in range(IDLE)]
+        print(f"as many in TLS: {resident(child.pid)}")
         uploading = await asyncio.gather(*(upload(port) for _ in range(UPLOADS)))
         print(f"{UPLOADS} uploads of {SIZE // 1000} kB, not ended: {resident(child.pid)}")
         codes = await asyncio.gather(*map(finish, uploading))
         print(f"all kept: {resident(child.pid)}")
-        still = [(await client.say("NOOP"))[:3] for client in idle]
-        for client in (*idle, *uploading):
-            client.writer.close()
+        still = [(await client.say("NOOP"))[:3] for client in (*idle, *secure)]
+        for client in (*idle, *secure, *uploading):
+            client.writer.transport.abort()
     assert codes == ["250"] * UPLOADS
-    assert still == ["250"] * IDLE
+    assert still == ["250"] * IDLE * 2

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+from asyncio import sslproto
 from types import ModuleType
 
 import pytest
@@ -65,6 +66,11 @@ async def test_what_is_read_is_there() -> None:
     server.close()
     await server.wait_closed()
     await asyncio.wait([made._handler_coroutine])
+
+
+def test_asyncio_gives_a_tls_connection_the_buffer_we_say() -> None:
+    assert sslproto.SSLProtocol.max_size == 65_536
+    assert "bytearray(self.max_size)" in inspect.getsource(sslproto.SSLProtocol.__init__)
 
 
 def test_sessions_and_envelopes_hold_what_the_hooks_read() -> None:
