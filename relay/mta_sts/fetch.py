@@ -27,6 +27,8 @@ _TEXT_PLAIN = re.compile(r"text/plain[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _PATH = "/.well-known/mta-sts.txt"
 _OK = 200
 _TEXT_LIMIT = 200  # characters kept of an error's text
+# httpx lets through what TLS meets after the handshake, such as a record that is spoiled
+_TROUBLE = (httpx.HTTPError, ssl.SSLError)
 _AT_ONCE = 100  # fetches under way, each with a connection; further ones wait for their turn
 _ADDRESSES = 4  # tried of one host
 _ADDRESS_TIME = 10.0  # seconds one of several addresses may take to connect, TLS included
@@ -72,7 +74,7 @@ class PolicyFetcher:
                     return await self._first_that_connects(host, places)
             except TimeoutError:
                 raise timed_out(host) from None
-            except httpx.HTTPError as error:
+            except _TROUBLE as error:
                 raise _error_of(host, error) from None
 
     async def _first_that_connects(self, host: str, places: Sequence[str]) -> bytes:
@@ -94,6 +96,7 @@ class PolicyFetcher:
             trust_env=False,
             timeout=httpx.Timeout(total, connect=connect),
             proxy=self._settings.proxy,
+            event_hooks={"response": [_check_status]},
         )
 
     async def _get(self, client: httpx.AsyncClient, host: str, place: str) -> bytes:
@@ -135,7 +138,7 @@ async def fetch_with(client: httpx.AsyncClient, domain: Domain, timeout: float) 
             return await _read(request, host)
     except TimeoutError:
         raise timed_out(host) from None
-    except httpx.HTTPError as error:
+    except _TROUBLE as error:
         raise _error_of(host, error) from None
 
 
@@ -166,12 +169,19 @@ def timed_out(host: str) -> MtaStsError:
     return MtaStsError("HTTP_SOCKET_TIMEOUT", f"Request timeout for https://{host}{_PATH}")
 
 
-# RFC 8461 §3.3: only 200 counts, redirects are not followed, the size is bounded while reading
+# RFC 8461 §3.3: only 200 counts. In a client of ours a hook asks this before httpx looks where a
+# redirect leads, as it stumbles over what is no URL
+async def _check_status(response: httpx.Response) -> None:
+    code = response.status_code
+    if code != _OK:
+        where = f"https://{response.request.headers['Host']}{_PATH}"
+        raise MtaStsError(f"http_status_{code}", f"{where} answered {code}")
+
+
+# RFC 8461 §3.3: redirects are not followed, the size is bounded while reading
 async def _read(request: AbstractAsyncContextManager[httpx.Response], host: str) -> bytes:
     async with request as response:
-        if response.status_code != _OK:
-            code = response.status_code
-            raise MtaStsError(f"http_status_{code}", f"https://{host}{_PATH} answered {code}")
+        await _check_status(response)
         kind = response.headers.get("content-type", "")
         if not _TEXT_PLAIN.fullmatch(kind.strip(" \t")):
             message = f"https://{host}{_PATH} is {kind[:80]!a}, not text/plain"
@@ -194,7 +204,7 @@ def _may_be_cut(response: httpx.Response, body: bytearray) -> bool:
     return not told and not body.endswith(b"\n")
 
 
-def _error_of(host: str, error: httpx.HTTPError) -> MtaStsError:
+def _error_of(host: str, error: Exception) -> MtaStsError:
     if isinstance(error, httpx.TimeoutException):
         return timed_out(host)
     if fault := _certificate_fault(error):

@@ -122,7 +122,18 @@ async def test_sts_45_only_200_counts(world: World, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("target", [f"https://mta-sts.e.test{PATH}", PATH, f"//{HOST}{PATH}"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"https://mta-sts.e.test{PATH}",
+        PATH,
+        f"//{HOST}{PATH}",
+        pytest.param("https://mta-sts.e.test:https/", id="no URL"),
+        pytest.param("/\x01", id="no text"),
+        pytest.param("/" + "x" * 70_000, id="too long for a URL"),
+        pytest.param("", id="nowhere"),
+    ],
+)
 async def test_sts_46_no_redirect_is_followed(world: World, status: int, target: str) -> None:
     site, other = world.policy_host(D, BODY), world.policy_host("e.test", BODY)
     site.status, site.headers = status, {**PLAIN, "Location": target}
@@ -500,3 +511,23 @@ async def test_any_bytes_are_an_error_with_a_code(world: World, wire: bytes) -> 
         with pytest.raises(MtaStsError) as caught:
             await fetcher(world, port=port).fetch(D)
     assert caught.value.code in ("http_error", "http_status_101", "invalid_content_type")
+
+
+@pytest.mark.parametrize(
+    "before", [b"", HEAD + b"Content-Length: 9\r\n\r\nversion"], ids=["head", "body"]
+)
+async def test_a_spoiled_tls_record_is_an_error_with_a_code(world: World, before: bytes) -> None:
+    world.dns.add(HOST, "A", "127.0.0.1")
+    context = world.ca.issue([HOST]).server_context()
+
+    def spoil(listener: socket.socket) -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as tls:
+            tls.recv(65_536)
+            tls.sendall(before)
+            with socket.socket(fileno=tls.detach()) as raw:
+                raw.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 0x20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        spoiling = asyncio.ensure_future(asyncio.to_thread(spoil, listener))
+        assert await fetched(world, port=listener.getsockname()[1]) == "http_error"
+        await spoiling
