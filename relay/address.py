@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NewType
 
@@ -48,6 +49,7 @@ def parse_domain(text: str) -> Domain:
     return Domain(text.lower())
 
 
+@lru_cache(maxsize=2048)  # an address is looked at at RCPT, on the way to the queue, and kept
 def parse_mailbox(text: str) -> Mailbox:
     """An address without angle brackets and source route. Raises AddressError.
 
@@ -84,6 +86,7 @@ def destination_address(destination: str) -> str | None:
     return destination[1:-1].removeprefix("IPv6:")
 
 
+@lru_cache(maxsize=2048)
 def is_internal(address: str) -> bool:
     """Whether an IP address is not one of a public host: loopback, private, link-local and so on.
 

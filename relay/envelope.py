@@ -62,6 +62,8 @@ class Envelope:
 
     def to(self, recipients: tuple[str, ...]) -> "Envelope":
         """The same envelope for some of its recipients."""
+        if recipients == self.recipients:
+            return self
         requests = {one: self.dsn[one] for one in recipients if one in self.dsn}
         return replace(self, recipients=recipients, dsn=requests)
 

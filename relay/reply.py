@@ -52,7 +52,10 @@ class Reply:
 
 def parse_reply(code: int, text: str) -> Reply:
     """A remote reply: control characters become spaces, length is bounded. Never raises."""
-    clean = "".join(char if char.isprintable() else " " for char in text[:_TEXT_LIMIT]).strip(" ")
+    clean = text[:_TEXT_LIMIT]
+    if not clean.isprintable():
+        clean = "".join(char if char.isprintable() else " " for char in clean)
+    clean = clean.strip(" ")
     found = _ENHANCED.match(clean)
     # RFC 2034 §4: a code of another class than the reply's is void
     if found and found[1][0] == str(code)[:1]:

@@ -112,9 +112,7 @@ class DnsResolver:
 
     async def addresses(self, name: str) -> Answer[str]:
         """The AAAA and A records of a name as text."""
-        six, four = await asyncio.gather(
-            self._find(name, "AAAA", _address_records), self._find(name, "A", _address_records)
-        )
+        six, four = await self._both_families(name)
         found = [one for one in (six, four) if one.status is DnsStatus.FOUND]
         if found:
             records = tuple(record for one in found for record in one.records)
@@ -126,10 +124,17 @@ class DnsResolver:
                     return one
         return four
 
+    async def _both_families(self, name: str) -> tuple[Answer[str], Answer[str]]:
+        six, four = self._kept((name, "AAAA")), self._kept((name, "A"))
+        if six and four:
+            return six, four
+        both = (self._find(name, kind, _address_records) for kind in ("AAAA", "A"))
+        first, second = await asyncio.gather(*both)
+        return first, second
+
     async def _find(self, name: str, kind: str, records: _Records) -> Answer[Any]:
         key = (name, kind)
-        kept = self._cache.get(key)
-        if kept and 0 < kept.expires - self._clock.now() <= _LONGEST:
+        if kept := self._kept(key):
             return kept
         task = self._asking.get(key)
         if task is None:
@@ -142,6 +147,10 @@ class DnsResolver:
         if answer.expires > self._clock.now() and len(repr(answer.records)) <= _KEPT_LENGTH:
             self._keep(key, answer)
         return answer
+
+    def _kept(self, key: tuple[str, str]) -> Answer[Any] | None:
+        kept = self._cache.get(key)
+        return kept if kept and 0 < kept.expires - self._clock.now() <= _LONGEST else None
 
     def _keep(self, key: tuple[str, str], answer: Answer[Any]) -> None:
         self._cache.pop(key, None)

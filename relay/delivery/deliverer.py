@@ -154,10 +154,10 @@ class Deliverer:
         if isinstance(records, Blame):
             return records, None
         async with asyncio.TaskGroup() as both:
-            route = both.create_task(self._router.locate(next_hop, records))
             # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
             found = both.create_task(self._find_policy(Domain(next_hop.destination)))
-        return route.result(), found.result()
+            route = await self._router.locate(next_hop, records)
+        return route, found.result()
 
     def _attempt(
         self, next_hop: NextHop, route: Route, found: Found | None, envelope: Envelope

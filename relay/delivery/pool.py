@@ -56,14 +56,19 @@ class Pool:
         Afterwards it is kept, if it is of use and at `least` or above (it may have stayed below the
         key's level), else closed with QUIT. `fresh` asks for a new connection.
         """
-        async with self._slot(key.host):
+        slot = await self._claim_slot(key.host)
+        try:
             session = (None if fresh else self._take(key)) or self._new(key)
             try:
                 yield session
             except BaseException:  # amid a dialogue: nobody knows where it stands
                 session.abort()
                 raise
-            self._keep(replace(key, level=session.level), session, least)
+            same = session.level is key.level
+            self._keep(key if same else replace(key, level=session.level), session, least)
+        finally:
+            slot.release()
+            self._leave_slots(key.host)
 
     async def aclose(self) -> None:
         """Say QUIT on every idle connection and wait for the goodbyes; keep no more of them."""
@@ -72,17 +77,20 @@ class Pool:
             self._dismiss(session)
         await asyncio.gather(*self._goodbyes)
 
-    @asynccontextmanager
-    async def _slot(self, host: str) -> AsyncIterator[None]:
+    async def _claim_slot(self, host: str) -> asyncio.Semaphore:
         semaphore, users = self._slots.get(host) or (self._semaphore(host), 0)
         self._slots[host] = (semaphore, users + 1)
         try:
-            async with semaphore:
-                yield
-        finally:
-            _, users = self._slots.pop(host)
-            if users > 1:
-                self._slots[host] = (semaphore, users - 1)
+            await semaphore.acquire()
+        except BaseException:
+            self._leave_slots(host)
+            raise
+        return semaphore
+
+    def _leave_slots(self, host: str) -> None:
+        semaphore, users = self._slots.pop(host)
+        if users > 1:
+            self._slots[host] = (semaphore, users - 1)
 
     def _semaphore(self, host: str) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._bound(host).at_once)

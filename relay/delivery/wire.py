@@ -11,8 +11,6 @@ import contextlib
 import os
 import re
 import ssl
-from collections.abc import Awaitable
-from typing import TypeVar
 
 import aiosmtplib as smtp
 from aiosmtplib.protocol import SMTPProtocol
@@ -29,7 +27,7 @@ _UNREAD_LIMIT = 1_048_576  # octets of replies that nobody has asked for yet
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _TEXT_LIMIT = 200  # characters kept of an error's text
 
-_T = TypeVar("_T")
+_BROKEN = (smtp.SMTPException, OSError, NoReply)
 
 
 class Disconnected(Exception):
@@ -68,17 +66,20 @@ class _Protocol(SMTPProtocol):
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
         try:
             async with asyncio.timeout(timeout):
-                return SMTPResponse(*await self._next_reply())
+                while (reply := self.take_response()) is None:
+                    self._came.clear()
+                    await self._came.wait()
+                return reply
         except TimeoutError:
             raise smtp.SMTPReadTimeoutError("no answer in time") from None
 
-    async def _next_reply(self) -> tuple[int, str]:
-        while (reply := self._reader.take()) is None:
-            if self.gone.is_set():
-                raise smtp.SMTPServerDisconnected("Connection lost")
-            self._came.clear()
-            await self._came.wait()
-        return reply
+    def take_response(self) -> SMTPResponse | None:
+        """What has come already: most replies come several together."""
+        if reply := self._reader.take():
+            return SMTPResponse(*reply)
+        if self.gone.is_set():
+            raise smtp.SMTPServerDisconnected("Connection lost")
+        return None
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -119,7 +120,7 @@ class Wire:
 
     async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
         """The next reply; the first of all is the greeting."""
-        return parse_reply(*await self._heard(self._protocol.read_response(timeout)))
+        return parse_reply(*await self._response(timeout))
 
     async def ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         """The reply to a command, of one word or more."""
@@ -129,7 +130,7 @@ class Wire:
     async def ehlo(self, name: bytes, timeout: float) -> tuple[Reply, str]:  # noqa: ASYNC109
         """The reply to EHLO, and its text with the lines ended by LF."""
         self.send(b"EHLO " + name)
-        code, text = await self._heard(self._protocol.read_response(timeout))
+        code, text = await self._response(timeout)
         return parse_reply(code, text), text
 
     async def start_tls(
@@ -165,15 +166,15 @@ class Wire:
         A refusal that comes before the end is taken and the connection closed: the two sides no
         longer agree where they are. A success then is none.
         """
-        try:
-            async with asyncio.timeout(block_timeout + len(data) / _SLOWEST):
-                for start in range(0, len(data), _BLOCK):
-                    if self._protocol.out_of_step:
-                        return await self._early(block_timeout)
-                    await self._heard(self._write(data[start : start + _BLOCK], block_timeout))
-        except TimeoutError:
-            self.abort()
-            raise Disconnected("the content was taken too slowly") from None
+        loop = asyncio.get_running_loop()
+        end = loop.time() + block_timeout + len(data) / _SLOWEST
+        for start in range(0, len(data), _BLOCK):
+            if self._protocol.out_of_step:
+                return await self._early(block_timeout)
+            if (left := end - loop.time()) <= 0:
+                self.abort()
+                raise Disconnected("the content was taken too slowly")
+            await self._write(data[start : start + _BLOCK], min(block_timeout, left))
         try:
             return await self.reply(final_timeout)
         except Disconnected as error:
@@ -207,16 +208,24 @@ class Wire:
             raise Disconnected("more replies than commands")
 
     async def _write(self, block: bytes, timeout: float) -> None:  # noqa: ASYNC109
-        self._protocol.write(block)
-        async with asyncio.timeout(timeout):
-            await self._protocol.room.wait()
-
-    async def _heard(self, awaited: Awaitable[_T]) -> _T:
         try:
-            return await awaited
-        except (smtp.SMTPException, OSError, NoReply) as error:
-            self.abort()
-            raise Disconnected(_words(error)) from None
+            self._protocol.write(block)
+            if not self._protocol.room.is_set():
+                async with asyncio.timeout(timeout):
+                    await self._protocol.room.wait()
+        except _BROKEN as error:
+            raise self._lost(error) from None
+
+    async def _response(self, timeout: float) -> SMTPResponse:  # noqa: ASYNC109
+        try:
+            come = self._protocol.take_response()
+            return come or await self._protocol.read_response(timeout)
+        except _BROKEN as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: Exception) -> "Disconnected":
+        self.abort()
+        return Disconnected(_words(error))
 
 
 async def connect(

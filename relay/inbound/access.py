@@ -1,6 +1,7 @@
 """Who may relay (RFC 5321 §3.6.2). Knows networks only."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from relay.address import Network
@@ -22,6 +23,7 @@ def client_key(peer: str) -> str:
     return str(ip or peer)
 
 
+@lru_cache(maxsize=1024)
 def _address(peer: str) -> IPv4Address | IPv6Address | None:
     try:
         ip = ip_address(peer.partition("%")[0])

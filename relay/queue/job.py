@@ -149,4 +149,5 @@ def split(message: Message) -> list[Job]:
 # RFC 6531 §3.6: a host without SMTPUTF8 takes what is in ASCII, whoever else is written to
 def _envelope_to(recipients: tuple[str, ...], message: Message) -> Envelope:
     envelope = message.envelope.to(recipients)
-    return replace(envelope, smtputf8=message.utf8_header or envelope.has_utf8_address)
+    smtputf8 = message.utf8_header or envelope.has_utf8_address
+    return envelope if envelope.smtputf8 == smtputf8 else replace(envelope, smtputf8=smtputf8)

@@ -198,7 +198,7 @@ class Scheduler:
         if self._closing.is_set():
             return  # they are released with all others
         now = asyncio.get_running_loop().time()
-        for claim in (replace(one, since=now) for one in claims):
+        for claim in (Claim(one.job, one.body, now) for one in claims):
             domain = claim.job.domain
             self._window.take(domain)
             if domain not in self._waiting and self._may_start(domain):
