@@ -30,6 +30,7 @@ from relay.queue.settle import Rules
 from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
+from relay.reporting.retention import Retention
 from relay.storage import ALONE, Worker, open_stores
 from relay.wiring import accept_settings, build_finder, build_resolver, delivery_settings
 
@@ -67,6 +68,7 @@ class Relay:
         )
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
+        self._retention = Retention(self._stores.ledger, self._clock, settings.violations.keep)
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, accept_settings(settings), self._clock)
 
@@ -77,6 +79,7 @@ class Relay:
         self._tasks = [
             loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
             loop.create_task(self._copier.run()),
+            loop.create_task(self._retention.run()),
             loop.create_task(self._refresher.run()),  # the last: it is renewed
         ]
         for task in self._tasks:
@@ -121,6 +124,7 @@ class Relay:
         self._stores.spool.reserve = settings.storage.reserve
         self._scheduler.renew(self._rules(), config.domain_bounds(settings))
         self.hooks.renew(accept_settings(settings))
+        self._retention.keep = settings.violations.keep
         self.reopen_logs()
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.get_running_loop().create_task(self._refresher.run())

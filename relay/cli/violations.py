@@ -50,7 +50,7 @@ def command(
     directory = settings_from(config_path).storage_directory
     _tell_lost(directory)
     path = directory / "ledger.db"
-    wanted = Filter(since, domain, mode)
+    wanted = Filter(since=since, domain=domain, mode=mode)
     if follow:
         _follow(_growing(path, wanted), as_json=as_json)
         return

@@ -182,9 +182,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
-    """Where violations are recorded."""
+    """Where violations are recorded; `keep` is how long the ledger has them, in seconds."""
 
     log: Path = _setting(values.path, "./var/violations.jsonl")  # noqa: RUF009
+    keep: float = _setting(values.duration, "365d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

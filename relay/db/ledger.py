@@ -10,6 +10,19 @@ from relay.db.connection import open_database
 from relay.reporting.store import Entry
 from relay.timestamp import parse_rfc3339
 
+_KIND = ("domain", "mode", "mx", "reason", "action")
+_ADD_KIND = """
+  INSERT INTO kind (domain, mode, mx, reason, action) VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT DO NOTHING"""
+_ADD = """
+  INSERT INTO violation (finding_id, record_id, time, kind)
+  SELECT ?, ?, ?, id FROM kind WHERE (domain, mode, mx, reason, action) = (?, ?, ?, ?, ?)
+  ON CONFLICT DO NOTHING"""
+_ADD_LINE = "INSERT INTO line (id, record) VALUES (?, ?)"
+_OLDEST = "SELECT id FROM violation WHERE time < ? ORDER BY time LIMIT ?"
+_REMOVE_KINDS = """
+  DELETE FROM kind WHERE NOT EXISTS (SELECT 1 FROM violation WHERE kind = kind.id)"""
+
 
 class Ledger:
     """A LedgerStore for a running relay; ledger_reader.py serves commands without one."""
@@ -26,19 +39,26 @@ class Ledger:
         """See LedgerStore."""
         await self._committer.run(partial(_append, entries))
 
+    async def prune(self, before: float, limit: int) -> int:
+        """See LedgerStore."""
+        return await self._committer.run(partial(_prune, before, limit))
+
 
 def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO violation (finding_id, time, domain, mode, record)"
-        " VALUES (?, ?, ?, ?, ?)",
-        [
-            (
-                entry.finding_id,
-                parse_rfc3339(entry.record["time"]),
-                entry.record["domain"],
-                entry.record["mode"],
-                entry.line.decode(),
-            )
-            for entry in entries
-        ],
-    )
+    for entry in entries:
+        record = entry.record
+        kind = [record[name] or "" for name in _KIND]
+        db.execute(_ADD_KIND, kind)
+        values = (entry.finding_id, record["id"], parse_rfc3339(record["time"]), *kind)
+        added = db.execute(_ADD, values)
+        if added.rowcount:
+            db.execute(_ADD_LINE, (added.lastrowid, entry.line.decode()))
+
+
+def _prune(before: float, limit: int, db: sqlite3.Connection) -> int:
+    numbers = db.execute(_OLDEST, (before, limit)).fetchall()
+    db.executemany("DELETE FROM line WHERE id = ?", numbers)
+    db.executemany("DELETE FROM violation WHERE id = ?", numbers)
+    if 0 < len(numbers) < limit:
+        db.execute(_REMOVE_KINDS)
+    return len(numbers)

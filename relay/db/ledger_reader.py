@@ -1,32 +1,77 @@
-"""Reading the ledger of violations, for commands: loads nothing that a running relay needs."""
+"""Reading the ledger's records, for commands: loads nothing that a running relay needs."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import orjson
 
 from relay.db.connection import open_database, storage_errors
+from relay.db.ledger_filter import KIND, parameters
 from relay.errors import StorageError
 from relay.reporting.store import Filter
 from relay.reporting.violations import Record
 
-# Read page by page: no transaction stays open while somebody reads a pager
-_NEXT = """
-  SELECT id, record FROM violation
-  WHERE id > ? AND time >= ? AND domain = coalesce(?, domain) AND mode IS coalesce(?, mode)
-  ORDER BY id LIMIT 1000"""
+# Read page by page: no transaction stays open while somebody reads a pager. The order of the joins
+# is fixed: along the numbers, and lines only of what is wanted
+_NEXT = f"""
+  SELECT violation.id, line.record FROM violation
+  CROSS JOIN kind ON kind.id = violation.kind
+  CROSS JOIN line ON line.id = violation.id
+  WHERE violation.id > :after AND violation.id <= :up_to
+    AND +violation.time >= :since AND +violation.time < :until AND {KIND}
+  ORDER BY violation.id LIMIT 1000"""  # noqa: S608 - of constants
+_NUMBERED = "SELECT violation.id, line.record FROM violation JOIN line USING (id)"
+_BY_ID = f"{_NUMBERED} WHERE record_id >= ? AND record_id < ? ORDER BY record_id, id LIMIT ?"
+_ALIKE = f"""
+  {_NUMBERED} WHERE kind = (SELECT kind FROM violation WHERE id = ?)
+  ORDER BY time DESC LIMIT ?"""  # noqa: S608 - of constants
+_BEYOND = "g"  # sorts after every hexadecimal digit
 
 
 def read_ledger(path: Path, wanted: Filter) -> Iterator[tuple[int, Record]]:
     """The records that fit, in the order written, each with its number. Raises StorageError."""
-    values = (wanted.since or 0.0, wanted.domain, wanted.mode)
+    for number, line in read_lines(path, wanted):
+        yield number, _record(line, number, path)
+
+
+def read_lines(path: Path, wanted: Filter) -> Iterator[tuple[int, str]]:
+    """The same as the very lines of the log. Raises StorageError."""
+    values = parameters(wanted)
+    with opened(path) as db:
+        if not wanted.after:
+            values["after"] = _before(wanted.since, db)
+        while rows := db.execute(_NEXT, values).fetchall():
+            yield from rows
+            values["after"] = rows[-1][0]
+
+
+def newest_number(path: Path) -> int:
+    """The number of the newest record; 0 where there is none. Raises StorageError."""
+    with opened(path) as db:
+        return int(db.execute("SELECT coalesce(max(id), 0) FROM violation").fetchone()[0])
+
+
+def find_records(path: Path, beginning: str, limit: int) -> list[tuple[int, Record]]:
+    """Up to `limit` records whose id begins so, each with its number. Raises StorageError."""
+    with opened(path) as db:
+        rows = db.execute(_BY_ID, (beginning, beginning + _BEYOND, limit)).fetchall()
+    return [(number, _record(line, number, path)) for number, line in rows]
+
+
+def records_alike(path: Path, number: int, limit: int) -> list[Record]:
+    """The newest records of the same kind as that of this number. Raises StorageError."""
+    with opened(path) as db:
+        rows = db.execute(_ALIKE, (number, limit)).fetchall()
+    return [_record(line, found, path) for found, line in rows]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The ledger, open for reading; made where it is missing. Raises StorageError."""
     with closing(open_database(path, "ledger", durable=False)) as db, storage_errors(path):
-        after = max(wanted.after, _before(wanted.since, db))
-        while rows := db.execute(_NEXT, (after, *values)).fetchall():
-            yield from ((number, _record(record, number, path)) for number, record in rows)
-            after = rows[-1][0]
+        yield db
 
 
 def _record(text: str, number: int, path: Path) -> Record:

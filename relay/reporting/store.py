@@ -44,12 +44,45 @@ class LedgerStore(Protocol):
         """Record each once, however often it is handed in. Raises StorageError."""
         ...
 
+    async def prune(self, before: float, limit: int) -> int:
+        """Remove up to `limit` violations from before that time; how many. Raises StorageError."""
+        ...
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which violations are wanted; None: all. `since` in seconds since 1970, `after` a number."""
+    """Which violations are wanted; None: all. Times in seconds since 1970, `until` exclusive.
+
+    `mode` "none" is where no policy was in force. `after` and `up_to` are numbers, in the order
+    written.
+    """
 
     since: float | None = None
+    until: float | None = None
     domain: str | None = None
+    mx: str | None = None
     mode: str | None = None
+    reason: str | None = None
+    action: str | None = None
     after: int = 0
+    up_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Violations that differ only in time and message: how many, from when to when, the newest.
+
+    `mode` and `mx` as in a record. Times in seconds since 1970; `record_id` and `detail` are those
+    of the newest.
+    """
+
+    domain: str
+    mode: str | None
+    mx: str | None
+    reason: str
+    action: str
+    count: int
+    first: float
+    last: float
+    record_id: str = ""
+    detail: str = ""

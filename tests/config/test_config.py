@@ -128,6 +128,7 @@ def test_every_key(here: Path) -> None:
             next_hop = "isp.example"
             [violations]
             log = "/log/violations.jsonl"
+            keep = "30d"
             """,
         )
     )
@@ -167,7 +168,7 @@ def test_every_key(here: Path) -> None:
             ),
             sections.Route(domain="*", next_hop=NextHop("isp.example"), tls="verify"),
         ),
-        violations=sections.Violations(log=Path("/log/violations.jsonl")),
+        violations=sections.Violations(log=Path("/log/violations.jsonl"), keep=2592000.0),
         directory=here,
     )
     assert settings.storage_directory == Path("/spool")

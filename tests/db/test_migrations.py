@@ -1,5 +1,6 @@
 """Databases made by older versions of the relay open, with all that is in them."""
 
+import json
 import sqlite3
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +9,11 @@ import pytest
 
 from relay.db.connection import open_database
 from relay.db.desk import Desk
+from relay.db.ledger_counts import fold
+from relay.db.ledger_reader import find_records, read_ledger
 from relay.db.spool import Spool
+from relay.errors import StorageError
+from relay.reporting.store import Filter
 
 SPOOL = files("relay.db") / "migrations" / "spool"
 STEPS = sorted(one.name for one in SPOOL.iterdir() if one.name.endswith(".sql"))
@@ -46,6 +51,40 @@ async def test_an_old_spool_opens_and_its_mail_goes_on(tmp_path: Path, version: 
     assert await spool.body("Q1") == b"x: y"
     spool.close()
     assert len(list(Desk(tmp_path).jobs())) == 3
+
+
+OLD_RECORDS: list[dict[str, str | None]] = [
+    {"domain": "d.test", "mode": "enforce", "mx": "mx.d.test", "reason": "mx-mismatch"},
+    {"domain": "d.test", "mode": None, "mx": None, "reason": "sts-policy-invalid"},
+    {"domain": "d.test", "mode": "enforce", "mx": "mx.d.test", "reason": "mx-mismatch"},
+]
+
+
+def test_an_old_ledger_opens_and_its_records_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    db = sqlite3.connect(path)
+    db.executescript((files("relay.db") / "migrations/ledger/0001_start.sql").read_text("utf-8"))
+    db.execute("PRAGMA user_version = 1")
+    lines = [json.dumps(one | {"action": "refused", "detail": "é"}) for one in OLD_RECORDS]
+    rows = [
+        (number, f"s-{number}", number, one["domain"], one["mode"], line)
+        for number, (one, line) in enumerate(zip(OLD_RECORDS, lines, strict=True), 7)
+    ]
+    damaged = (20, "s-20", 20, "d.test", None, "{")
+    db.executemany("INSERT INTO violation VALUES (?, ?, ?, ?, ?, ?)", [*rows, damaged])
+    db.commit()
+    db.close()
+    found = list(read_ledger(path, Filter(until=20)))
+    assert found == [(number, json.loads(line)) for number, line in enumerate(lines, 7)]
+    shown, kinds, records = fold(path, Filter(until=20), 10)
+    assert (kinds, records) == (2, 3)
+    assert [(one.mx, one.mode, one.count) for one in shown] == [
+        ("mx.d.test", "enforce", 2),
+        (None, None, 1),
+    ]
+    assert find_records(path, shown[0].record_id, 2) == [found[2]]
+    with pytest.raises(StorageError, match="record 20 is damaged"):
+        list(read_ledger(path, Filter(since=20)))
 
 
 @pytest.mark.parametrize("name", ["spool", "policies", "ledger"])
