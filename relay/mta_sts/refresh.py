@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from relay.clock import Clock
-from relay.errors import StorageError
+from relay.errors import StorageDamagedError, StorageError
 from relay.evidence import Finding
 from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.freshness import is_live
@@ -42,16 +42,29 @@ class Refresher:
 
     async def run(self) -> None:
         """Work until cancelled. Nothing is done before the clock has run steadily for a while: one
-        that is wrong at boot, or jumps, must not make policies old."""
+        that is wrong at boot, or jumps, must not make policies old.
+
+        Raises StorageDamagedError.
+        """
         loop = asyncio.get_running_loop()
         steadiness = Steadiness(self._clock.now(), loop.time())
         while True:
             if steadiness.observe(self._clock.now(), loop.time()):
-                try:
-                    await self.work()
-                except* StorageError as group:
-                    log.warning("policies cannot be looked after now: %s", group.exceptions[0])
+                await self._work_or_warn()
             await asyncio.sleep(_PAUSE)
+
+    # On a damaged database the relay has to begin anew: it is of no use to wait
+    async def _work_or_warn(self) -> None:
+        faults: list[Exception] = []
+        try:
+            await self.work()
+        except* StorageError as group:
+            faults += group.exceptions
+        for fault in faults:
+            if isinstance(fault, StorageDamagedError):
+                raise fault
+        if faults:
+            log.warning("policies cannot be looked after now: %s", faults[0])
 
     async def work(self) -> None:
         """Look after all that is due. Raises StorageError in an ExceptionGroup."""

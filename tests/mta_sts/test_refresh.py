@@ -1,14 +1,19 @@
 """Policies looked after while nobody asks for them, over real DNS and HTTPS."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from relay.address import Domain
 from relay.db.policies import PolicyTable
+from relay.errors import StorageDamagedError
 from relay.evidence import Finding
 from relay.lab.world import World
+from relay.mta_sts import upkeep as upkeep_rules
 from relay.mta_sts.refresh import Refresher
 from relay.mta_sts.upkeep import HISTORY, RETENTION
 from tests.mta_sts.finding import GOOD, D, SetClock, finder_in
@@ -144,3 +149,29 @@ async def test_sts_74_a_clock_far_ahead_and_back_loses_nothing(
     kept = table.load(D)
     assert kept is not None
     assert kept.fetched_at > clock.now() - 60
+
+
+def damage(path: Path, name: str) -> None:
+    """Spoil the first page of a table or an index."""
+    with closing(sqlite3.connect(path)) as db:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (number,) = db.execute(query, (name,)).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((number - 1) * size)
+        file.write(b"\xa5" * size)
+
+
+async def test_a_damaged_cache_ends_the_upkeep(
+    world: World, tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the relay begins it anew, and not at its next start."""
+    monkeypatch.setattr(upkeep_rules, "_STEADY", 0.0)
+    path = tmp_path / "policies.db"
+    PolicyTable(path).close()
+    damage(path, "policy_due")
+    table = PolicyTable(path, check=False)
+    with pytest.raises(StorageDamagedError) as caught:
+        await asyncio.wait_for(Upkeep(world, table, clock).refresher.run(), 10.0)
+    assert caught.value.path == path
+    table.close()
