@@ -80,9 +80,10 @@ def fixed_changes(old: Settings, new: Settings) -> list[str]:
 def parse(table: Mapping[str, Any], directory: Path) -> Settings:
     """The settings of a TOML table; relative paths start at `directory`. Raises ConfigError."""
     settings, faults = read(table, directory)
-    faults += _faults_of_files(settings)
+    # between keys that are wrong by themselves nothing can be said
     if not faults:
         faults += _contradictions(settings)
+    faults += _faults_of_files(settings)
     if faults:
         raise ConfigError(faults)
     return settings

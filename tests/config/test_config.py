@@ -211,6 +211,22 @@ def test_every_fault_is_told_at_once(here: Path) -> None:
     )
 
 
+def test_keys_that_contradict_are_told_beside_files_that_are_missing(here: Path) -> None:
+    text = """
+    [tls]
+    ca_file = "missing.pem"
+    [[route]]
+    domain = "*"
+    next_hop = "[smtp.isp.example]:587"
+    tls = "encrypt"
+    credentials = "missing.toml"
+    """
+    told = problems(here, text)
+    assert [one.partition(":")[0] for one in told] == [
+        "route[0].tls", "tls.ca_file", "route[0].credentials"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
