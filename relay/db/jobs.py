@@ -28,7 +28,7 @@ _TURNS = """
   ORDER BY next_due LIMIT ?"""
 _DUE = """
   SELECT message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
-         created, attempts, warned, dsn
+         created, attempts, warned, size, dsn
   FROM job WHERE state = 'waiting' AND domain = ? AND next_attempt <= ?
   ORDER BY next_attempt LIMIT ?"""
 _NEXT_TURN = """
@@ -230,7 +230,7 @@ def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
 # None: the row is damaged
 def _job(row: tuple[Any, ...]) -> Job | None:
     message_id, number, domain, sender, recipients, utf8, eight_bit, tls, *rest = row
-    created, attempts, warned, dsn = rest
+    created, attempts, warned, size, dsn = rest
     to = parse_recipients(recipients)
     if to is None:
         return None
@@ -240,4 +240,4 @@ def _job(row: tuple[Any, ...]) -> Job | None:
         return None
     envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls), **asked)
     job_id = f"{message_id}.{number}"
-    return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned))
+    return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned), size)

@@ -22,7 +22,8 @@ class Last:
 class Job:
     """What is still to be done: `envelope` holds the recipients not yet settled.
 
-    `attempts` counts those made; `warned`: the sender was told of the delay. Times since 1970.
+    `attempts` counts those made; `warned`: the sender was told of the delay. Times since 1970;
+    `size` of the content in octets.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Job:
     envelope: Envelope
     attempts: int = 0
     warned: bool = False
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def split(message: Message) -> list[Job]:
             created=message.created,
             domain=domain,
             envelope=_envelope_to(tuple(recipients), message),
+            size=len(message.content),
         )
         for number, (domain, recipients) in enumerate(by_domain.items(), 1)
     ]

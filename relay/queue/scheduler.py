@@ -18,6 +18,7 @@ from relay.outcome import DeliveryResult
 from relay.pace import Bound, FindBound, Pace
 from relay.queue.job import Claim, Job, Settlement
 from relay.queue.patience import Spacing, pause
+from relay.queue.room import Room
 from relay.queue.settle import Rules, settle, settle_later
 from relay.queue.share import Share
 from relay.queue.store import QueueStore
@@ -38,11 +39,13 @@ _NOTHING = DeliveryResult(())
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is done at a time: claims in memory, attempts in all, attempts for one domain."""
+    """How much is done at a time: claims in memory, attempts in all, attempts for one domain, and
+    the octets of the bodies that are read back for them."""
 
     window: int = 1000
     attempts: int = 200
     per_domain: FindBound = lambda _: Bound(20)
+    memory: int = 256 * 2**20
 
 
 class Scheduler:
@@ -75,6 +78,7 @@ class Scheduler:
         self._pace = Pace(limits.per_domain)
         self._turns: dict[str, asyncio.TimerHandle] = {}  # of domains that wait for their pace
         self._slots = Share(limits.attempts, lambda domain: self._pace.bound(domain).at_once)
+        self._room = Room(limits.memory)
         self._waiting: dict[str, deque[Claim]] = {}  # for a slot, by domain
         self._behind = False  # the store may hold jobs that are due
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
@@ -272,10 +276,11 @@ class Scheduler:
     async def _try(self, claim: Claim) -> tuple[Settlement, DeliveryResult]:
         job, body = claim.job, claim.body
         try:
-            if body is None:
-                body = await self._store.body(job.message_id)
-            result = await self._deliver(job.domain, job.envelope, body, claim.since)
-            return settle(job, result, body, self._clock.now(), self._rules), result
+            async with self._room.hold(job.domain, job.size if body is None else 0):
+                if body is None:
+                    body = await self._store.body(job.message_id)
+                result = await self._deliver(job.domain, job.envelope, body, claim.since)
+                return settle(job, result, body, self._clock.now(), self._rules), result
         except StorageError as error:
             self._note(error, "a job cannot be attempted")
             why = str(error)

@@ -367,6 +367,22 @@ async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> No
     assert house.script.bodies[1] == large.body
 
 
+async def test_large_bodies_are_read_back_only_while_there_is_memory(build: Build) -> None:
+    async with build(Limits(memory=300_000)) as house:
+        house.script.slow.add("slow.test")
+        content = memoryview(b"x" * 100_000)
+        for number, domain in enumerate(["slow.test"] * 4 + ["d.test"]):
+            envelope = Envelope(None, (f"u{number}@{domain}",))
+            await house.scheduler.accept(Message(f"Q{number}", envelope, b"", 1.0, content))
+        await house.told.count(1)
+        assert house.script.log[-1] == ("d.test", "u4@d.test")
+        assert house.script.running["slow.test"] == 2
+        house.script.open["slow.test"].set()
+        await house.told.count(5)
+    assert {len(body) for body in house.script.bodies} == {100_000}
+    assert house.script.most["slow.test"] == 2
+
+
 async def test_a_client_that_has_gone_does_not_strand_its_mail(build: Build) -> None:
     async with build() as house:
         accepting = asyncio.ensure_future(house.accept("Q1", "a@d.test"))
