@@ -3,16 +3,15 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from relay.address import Domain, Network, destination_address
+from relay.address import Network
 from relay.clock import Clock
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.caller import Caller, Sources, Timeouts
@@ -28,20 +27,18 @@ from relay.delivery.hop import (
     Unreachable,
 )
 from relay.delivery.memory import AddressMemory, FlawMemory, Recent
-from relay.delivery.next_hop import NextHop, find_route
+from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
+from relay.delivery.plan import FindPolicy, Planner
 from relay.delivery.pool import Pool, SessionKey
-from relay.delivery.route import Route, Router
+from relay.delivery.route import Router
 from relay.delivery.session import Session
-from relay.delivery.tls import Floors, ladder_for
+from relay.delivery.tls import Floors
 from relay.delivery.transaction import Content, content_of
 from relay.envelope import Envelope
-from relay.mta_sts.finder import Found
-from relay.mta_sts.match import validate_mx
-from relay.mta_sts.policy import Policy
 from relay.outcome import DeliveryResult
 from relay.pace import Bound, FindBound, Pace
-from relay.reply import Reply, Severity
+from relay.reply import Reply
 from relay.resolver import Resolver
 
 _LONGEST_TURN = 30.0  # seconds a delivery waits for the rate of a host
@@ -68,6 +65,28 @@ class DeliverySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
+def build_planner(
+    settings: DeliverySettings, resolver: Resolver, find_policy: FindPolicy, dice: Random
+) -> Planner:
+    """What plans deliveries; `dice` shuffles hosts of equal preference."""
+    router = Router(
+        resolver,
+        own=settings.own,
+        port=settings.port,
+        allow_internal=settings.allow_internal,
+        dice=dice,
+    )
+    return Planner(router, find_policy, settings.routes)
+
+
+def build_caller(settings: DeliverySettings) -> Caller:
+    """How hosts are called. Raises OSError where `ca_file` cannot be used."""
+    contexts = TlsContexts(settings.ca_file)
+    return Caller(
+        settings.hostname, settings.port, contexts, settings.timeouts, sources=settings.sources
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Load:
     """What an attempt carries from host to host."""
@@ -84,25 +103,15 @@ class Deliverer:
         self,
         settings: DeliverySettings,
         resolver: Resolver,
-        find_policy: Callable[[Domain], Coroutine[Any, Any, Found]],
+        find_policy: FindPolicy,
         clock: Clock,
         dice: Random,
     ) -> None:
-        """`find_policy` gives the policy of a domain with what was found amiss.
-
-        Raises OSError where `ca_file` cannot be used.
-        """
+        """Nothing is known of any host. Raises OSError where `ca_file` cannot be used."""
         self._settings = settings
-        self._find_policy = find_policy
         self._clock = clock
-        contexts = TlsContexts(settings.ca_file)
-        self._caller = Caller(
-            settings.hostname,
-            settings.port,
-            contexts,
-            settings.timeouts,
-            sources=settings.sources,
-        )
+        self._planner = build_planner(settings, resolver, find_policy, dice)
+        self._caller = build_caller(settings)
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.host_bound)
         self._pace = Pace(settings.host_bound)
         self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
@@ -110,13 +119,6 @@ class Deliverer:
         self._refusals = Recent[SessionKey, Declined]()
         self._silent = AddressMemory()
         self._dead = DeadHosts()
-        self._router = Router(
-            resolver,
-            own=settings.own,
-            port=settings.port,
-            allow_internal=settings.allow_internal,
-            dice=dice,
-        )
 
     async def deliver(
         self, domain: str, envelope: Envelope, body: bytes, since: float = math.inf
@@ -127,16 +129,15 @@ class Deliverer:
         `since`: when the mail was taken on, by the loop's clock. Who could not be reached since
         then is not tried again.
         """
-        next_hop = find_route(domain, self._settings.routes) or NextHop(domain)
-        route, found = await self._plan(next_hop)
-        findings = found.findings if found else ()
-        if isinstance(route, Blame):
-            cause = _mendable(route, next_hop)
-            outcomes = [outcome_of(one, cause) for one in envelope.recipients]
+        plan = await self._planner.plan(domain)
+        findings = plan.found.findings if plan.found else ()
+        if isinstance(plan.route, Blame):
+            outcomes = [outcome_of(one, plan.route) for one in envelope.recipients]
             return DeliveryResult(tuple(outcomes), findings)
-        mode = found.policy.mode if found else "none"
-        attempt = self._attempt(next_hop, route, found, envelope)
-        await self._act(attempt, next_hop, mode, _Load(envelope, content_of(body), since))
+        terms, now = plan.terms(self._settings.floors), self._clock.now()
+        attempt = Attempt(terms, self._ordered(plan.hosts, now), envelope.recipients, now)
+        load = _Load(envelope, content_of(body), since)
+        await self._act(attempt, plan.next_hop, terms.mode, load)
         result = attempt.final()
         return replace(result, findings=(*findings, *result.findings))
 
@@ -144,38 +145,9 @@ class Deliverer:
         """Say QUIT on every idle connection; deliveries must have ended."""
         await self._pool.aclose()
 
-    # Policy and addresses at the same time, but nothing for a domain that takes no mail
-    # (RFC 7505 §3)
-    async def _plan(self, next_hop: NextHop) -> tuple[Route | Blame, Found | None]:
-        if destination_address(next_hop.destination):
-            # RFC 8461 §3.4: a policy is a domain's; an address literal has none
-            return self._router.reach(next_hop), None
-        records = await self._router.find_hosts(next_hop)
-        if isinstance(records, Blame):
-            return records, None
-        async with asyncio.TaskGroup() as both:
-            # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
-            found = both.create_task(self._find_policy(Domain(next_hop.destination)))
-            route = await self._router.locate(next_hop, records)
-        return route, found.result()
-
-    def _attempt(
-        self, next_hop: NextHop, route: Route, found: Found | None, envelope: Envelope
-    ) -> Attempt:
-        policy = found.policy if found else None
-        mode = policy.mode if policy else "none"
-        snapshot = found.snapshot if found else None
-        ladder = ladder_for(mode, next_hop.floors or self._settings.floors)
-        floor = f"{next_hop.route}.tls" if next_hop.floors else None
-        terms = Terms(next_hop.destination, mode, snapshot, ladder, floor)
-        now = self._clock.now()
-        hosts = [self._judged(host, policy, now) for host in route.hosts]
-        return Attempt(terms, hosts, envelope.recipients, now)
-
-    # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
-    def _judged(self, host: Host, policy: Policy | None, now: float) -> Host:
-        addresses = self._silent.ordered(host.addresses, now)
-        return replace(host, addresses=addresses, listed=validate_mx(host.name, policy).valid)
+    def _ordered(self, hosts: Iterable[Host], now: float) -> list[Host]:
+        order = self._silent.ordered
+        return [replace(host, addresses=order(host.addresses, now)) for host in hosts]
 
     async def _act(self, attempt: Attempt, next_hop: NextHop, mode: str, load: _Load) -> None:
         port = next_hop.port or self._settings.port
@@ -230,15 +202,6 @@ class Deliverer:
     def _new_session(self, key: SessionKey) -> Session:
         caller = replace(self._caller, port=key.port, identity=key.identity)
         return Session(key.host, key.address, key.level, caller)
-
-
-# As with Postfix's relayhost: what is wrong with a route is the operator's to mend, so that no mail
-# is given up for it at once
-def _mendable(cause: Blame, next_hop: NextHop) -> Blame:
-    if not next_hop.route or cause.reply.severity is not Severity.PERMANENT:
-        return cause
-    text = f"{next_hop.route}.next_hop of our configuration is of no use: {cause.reply.text}"
-    return replace(cause, reply=Reply(451, "4.3.5", text))
 
 
 def _is_silent(report: HopReport) -> bool:

@@ -1,0 +1,94 @@
+"""What an attempt sets out with: next hop, hosts, policy (RFC 8461 §5). Asks DNS, calls no host."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relay.address import Domain, destination_address
+from relay.delivery.attempt import Terms
+from relay.delivery.blame import Blame
+from relay.delivery.hop import Host
+from relay.delivery.next_hop import NextHop, find_route
+from relay.delivery.route import Route, Router
+from relay.delivery.terms import terms_for
+from relay.delivery.tls import Floors
+from relay.mta_sts.finder import Found
+from relay.mta_sts.match import validate_mx
+from relay.reply import Reply, Severity
+from relay.resolver import MxRecord
+
+FindPolicy = Callable[[Domain], Coroutine[Any, Any, Found]]
+"""Gives the policy of a domain with what was found amiss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whom to try, in order, and by whose policy; `route` may be why there is nobody.
+
+    `records` are the MX records that gave the hosts. `found` None: an address literal has no
+    policy, and without hosts none is looked up.
+    """
+
+    next_hop: NextHop
+    route: Route | Blame
+    found: Found | None = None
+    records: tuple[MxRecord, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The hosts, judged by the policy; none where there is no way."""
+        hosts = () if isinstance(self.route, Blame) else self.route.hosts
+        policy = self.found.policy if self.found else None
+        # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
+        return tuple(replace(one, listed=validate_mx(one.name, policy).valid) for one in hosts)
+
+    def terms(self, floors: Floors) -> Terms:
+        """What binds the attempt; `floors` are those of all mail."""
+        if self.found is None:
+            return terms_for(self.next_hop, "none", None, floors)
+        return terms_for(self.next_hop, self.found.policy.mode, self.found.snapshot, floors)
+
+
+class Planner:
+    """Makes plans; keeps what is the same for all of them."""
+
+    def __init__(
+        self, router: Router, find_policy: FindPolicy, routes: Mapping[str, NextHop]
+    ) -> None:
+        """`routes` are the next hops by domain pattern."""
+        self._router = router
+        self._find_policy = find_policy
+        self._routes = routes
+
+    async def plan(self, destination: str) -> Plan:
+        """The plan for mail to a Domain or an address literal."""
+        next_hop = find_route(destination, self._routes) or NextHop(destination)
+        plan = await self._plan(next_hop)
+        if isinstance(plan.route, Blame):
+            return replace(plan, route=_mendable(plan.route, next_hop))
+        return plan
+
+    # Policy and addresses at the same time, but nothing for a domain that takes no mail
+    # (RFC 7505 §3)
+    async def _plan(self, next_hop: NextHop) -> Plan:
+        if destination_address(next_hop.destination):
+            # RFC 8461 §3.4: a policy is a domain's; an address literal has none
+            return Plan(next_hop, self._router.reach(next_hop))
+        records = await self._router.find_hosts(next_hop)
+        if isinstance(records, Blame):
+            return Plan(next_hop, records)
+        async with asyncio.TaskGroup() as both:
+            # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
+            found = both.create_task(self._find_policy(Domain(next_hop.destination)))
+            route = await self._router.locate(next_hop, records)
+        return Plan(next_hop, route, found.result(), records)
+
+
+# As with Postfix's relayhost: what is wrong with a route is the operator's to mend, so that no mail
+# is given up for it at once
+def _mendable(cause: Blame, next_hop: NextHop) -> Blame:
+    if not next_hop.route or cause.reply.severity is not Severity.PERMANENT:
+        return cause
+    text = f"{next_hop.route}.next_hop of our configuration is of no use: {cause.reply.text}"
+    return replace(cause, reply=Reply(451, "4.3.5", text))
