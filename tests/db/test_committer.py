@@ -57,9 +57,8 @@ def fail(error: BaseException) -> Insert:
     return operation
 
 
-async def test_what_waits_goes_into_one_transaction(committer: Committer) -> None:
-    said: list[str] = []
-    await committer.run(lambda db: db.set_trace_callback(said.append))
+async def crowd(committer: Committer, size: int) -> None:
+    """Have so many operations done in one transaction."""
     loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def block(db: sqlite3.Connection) -> bool:
@@ -68,13 +67,40 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
 
     first = committer.run(block)
     await begun.wait()
-    rest = [committer.run(insert(number)) for number in range(50)]
+    rest = [committer.run(insert(number)) for number in range(size)]
     gate.set()
     await asyncio.gather(first, *rest)
+
+
+async def test_what_waits_goes_into_one_transaction(committer: Committer) -> None:
+    said: list[str] = []
+    await committer.run(lambda db: db.set_trace_callback(said.append))
+    await crowd(committer, 50)
     assert [one for one in said if "INSERT" not in one] == [
         "COMMIT",
         *["BEGIN IMMEDIATE", "COMMIT"] * 2,
     ]
+
+
+async def test_after_a_crowd_the_next_one_is_waited_for(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._GATHER", 0.5)
+    await crowd(committer, 4)
+    said: list[str] = []
+    first = committer.run(lambda db: db.set_trace_callback(said.append))
+    await asyncio.sleep(0.05)
+    second = committer.run(insert("x"))
+    await asyncio.gather(first, second)
+    assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
+
+
+async def test_who_comes_alone_is_not_kept_waiting(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
+    await crowd(committer, 3)
+    assert await committer.run(insert("x")) == 1
 
 
 @pytest.mark.parametrize(
