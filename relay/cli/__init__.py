@@ -1,5 +1,6 @@
 """The `relay` command; each command is a file of its own, imported only when it is called."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -18,6 +19,9 @@ _COMMANDS = {
     "user": "Keep the users who may send from elsewhere.",
     "demo": "Show the relay at work in a small internet on loopback.",
 }
+
+# A full disk, quota or file size limit, a device that is broken
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class _Commands(click.Group):
@@ -42,9 +46,13 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # keep the interpreter from complaining at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _close_output()
             ctx.exit(0)
+
+
+# Keeps the interpreter from complaining at its end
+def _close_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,4 +71,10 @@ def main() -> None:
         sys.exit(2)
     except RelayError as error:
         click.echo(f"relay: {error}", err=True)
+        sys.exit(3)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _close_output()
+        click.echo(f"relay: the output cannot be written: {error.strerror}", err=True)
         sys.exit(3)

@@ -99,3 +99,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
         assert child.stderr is not None
         assert child.stderr.read() == b""
         assert child.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["policy", "list"], ["queue", "list"], ["policy", "--help"], ["--help"]]
+)
+def test_output_that_cannot_be_written_is_told_in_a_sentence(
+    tmp_path: Path, words: list[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.touch()
+    where = [] if "--help" in words else ["-c", str(config)]
+    command = [sys.executable, "-m", "relay", *words, *where]
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 3
+    assert run.stderr == "relay: the output cannot be written: No space left on device\n"
