@@ -73,7 +73,7 @@ class PolicyFetcher:
                 async with asyncio.timeout(self._settings.timeout):
                     return await self._first_that_connects(host, places)
             except TimeoutError:
-                raise timed_out(host) from None
+                raise _timed_out(host) from None
             except _TROUBLE as error:
                 raise _error_of(host, error) from None
 
@@ -137,7 +137,7 @@ async def fetch_with(client: httpx.AsyncClient, domain: Domain, timeout: float) 
             )
             return await _read(request, host)
     except TimeoutError:
-        raise timed_out(host) from None
+        raise _timed_out(host) from None
     except _TROUBLE as error:
         raise _error_of(host, error) from None
 
@@ -166,8 +166,7 @@ def _in_turn(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(one for one in turns if one)[:_ADDRESSES]
 
 
-def timed_out(host: str) -> MtaStsError:
-    """The whole transfer took too long."""
+def _timed_out(host: str) -> MtaStsError:
     return MtaStsError("HTTP_SOCKET_TIMEOUT", f"Request timeout for https://{host}{_PATH}")
 
 
@@ -208,7 +207,7 @@ def _may_be_cut(response: httpx.Response, body: bytearray) -> bool:
 
 def _error_of(host: str, error: Exception) -> MtaStsError:
     if isinstance(error, httpx.TimeoutException):
-        return timed_out(host)
+        return _timed_out(host)
     if fault := _certificate_fault(error):
         why = getattr(fault, "verify_message", "") or str(fault)
         return MtaStsError("webpki_invalid", f"the certificate of {host} is not valid: {why}")
