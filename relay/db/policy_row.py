@@ -4,6 +4,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from relay.address import Domain
@@ -74,7 +75,8 @@ def failure_text(failure: FetchFailure | None) -> str | None:
 def _failure(text: str) -> FetchFailure:
     import orjson  # 5 ms, and few policies have a failure
 
-    return FetchFailure(**orjson.loads(text))
+    failure = FetchFailure(**orjson.loads(text))
+    return replace(failure, earlier=tuple((id, at) for id, at in failure.earlier))
 
 
 # The policy is kept twice, as it was understood and as it was served: another version of the parser

@@ -7,6 +7,7 @@ from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult, moment
 
 BACK_OFF = 300.0  # seconds between tries for one record id, RFC 8461 §3.3
+_EARLIER = 8  # further record ids that failed and are remembered: more than DNS can mix up
 _AHEAD = 86_400.0  # a fetch time further in the future than this many seconds is void
 
 
@@ -48,7 +49,7 @@ def decide(cached: CachedPolicy | None, discovery: Discovery, now: float) -> Dec
     if discovery.id is None:
         return _without_record(discovery, live=live)
     failure = cached.failure if cached else None
-    if failure and failure.record_id == discovery.id and backs_off(failure, now):
+    if failure and _is_ahead(_next_try_of(failure, discovery.id), now):
         return Decision(Step.KEEP if live else Step.FAILED, failure.error)
     # RFC 8461 §3.1: the id is opaque; the same one means the same policy
     if cached and live and cached.record_id == discovery.id and cached.fetched_at <= now + 1:
@@ -58,7 +59,18 @@ def decide(cached: CachedPolicy | None, discovery: Discovery, now: float) -> Dec
 
 def backs_off(failure: FetchFailure, now: float) -> bool:
     """Whether it is too early to try again; a clock set back does not make it longer."""
-    return 0 < failure.next_try - now <= BACK_OFF
+    return _is_ahead(failure.next_try, now)
+
+
+def _is_ahead(next_try: float | None, now: float) -> bool:
+    return next_try is not None and 0 < next_try - now <= BACK_OFF
+
+
+# RFC 8461 §3.3: each id waits for itself, though nameservers may give now one and now another
+def _next_try_of(failure: FetchFailure, record_id: str | None) -> float | None:
+    if failure.record_id == record_id:
+        return failure.next_try
+    return next((at for id, at in failure.earlier if id == record_id), None)
 
 
 # RFC 8461 §3.3: a cached policy outlives a record that is gone, doubled or not to be had
@@ -89,7 +101,16 @@ def fail(
         since=before.since if before else now,
         told_at=before.told_at if before else None,
         gone=gone,
+        earlier=_still_waiting(before, record_id, now) if before else (),
     )
+
+
+def _still_waiting(
+    before: FetchFailure, record_id: str | None, now: float
+) -> tuple[tuple[str, float], ...]:
+    failed = [*before.earlier, (before.record_id, before.next_try)]
+    waiting = [(id, at) for id, at in failed if id and id != record_id and _is_ahead(at, now)]
+    return tuple(waiting[-_EARLIER:])
 
 
 def is_told(earlier: FetchFailure, failure: FetchFailure, now: float) -> bool:
@@ -142,5 +163,5 @@ def _failed(
     cached: CachedPolicy | None, error: MtaStsError | None, record_id: str | None
 ) -> Policy:
     failure = cached.failure if cached else None
-    expires = moment(failure.next_try) if failure and record_id else None
-    return Policy(id=record_id, expires=expires, error=error)
+    at = _next_try_of(failure, record_id) if failure and record_id else None
+    return Policy(id=record_id, expires=moment(at) if at else None, error=error)

@@ -61,7 +61,8 @@ class FetchFailure:
 
     Times in seconds since 1970. `record_id` None: the record itself could not be had. It is the
     `count`th in a row; the first was at `since`. `told_at` None: the operator has not been warned
-    of the row. `gone`: the record is not there, though a policy was found by it before.
+    of the row. `gone`: the record is not there, though a policy was found by it before. `earlier`
+    has other record ids that failed shortly before, and when each is tried again.
     """
 
     code: str
@@ -73,6 +74,7 @@ class FetchFailure:
     since: float
     told_at: float | None = None
     gone: bool = False
+    earlier: tuple[tuple[str, float], ...] = ()
 
     @property
     def error(self) -> MtaStsError:

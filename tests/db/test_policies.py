@@ -20,7 +20,9 @@ from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyVersi
 DOMAIN = Domain("d.test")
 TEXT = "version: STSv1\nmode: enforce\nmx: *.d.test\nmx: mx.e.test\nmax_age: 86400\n"
 POLICY = parse_policy(TEXT.encode())
-FAILURE = FetchFailure("http_status_404", "not there", "2", 10.5, 20.5, 3, 1.5, 9.5)
+FAILURE = FetchFailure(
+    "http_status_404", "not there", "2", 10.5, 20.5, 3, 1.5, 9.5, earlier=(("1", 15.5),)
+)
 FOUND = CachedPolicy(DOMAIN, "1", POLICY, TEXT, 5.5)
 
 

@@ -260,6 +260,28 @@ async def test_sts_51_a_hundred_messages_in_a_minute_make_one_request(
     assert sum(len(one.findings) for one in found) == 1
 
 
+async def test_sts_51_each_id_waits_for_itself(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    """Nameservers that do not agree give now one id and now another."""
+    site = world.policy_host(D, GOOD)
+    answer(site, 503)
+    next_tries: dict[object, set[str]] = {"1": set(), "2": set(), "3": set()}
+    for number in range(30):
+        clock.ahead = number * 5.0
+        world.policy_host(D, GOOD, id="123"[number % 3])
+        policy = (await finder_in(world, table, clock).find(D)).policy.as_dict()
+        next_tries[policy["id"]].add(policy["expires"])
+    assert len(site.requests) == 3
+    assert [len(told) for told in next_tries.values()] == [1, 1, 1]
+    clock.ahead = 301.0
+    world.policy_host(D, GOOD, id="2")
+    await finder_in(world, table, clock).find(D)
+    world.policy_host(D, GOOD, id="1")
+    await finder_in(world, table, clock).find(D)
+    assert len(site.requests) == 4
+
+
 async def test_sts_06_an_id_in_other_case_is_another(
     world: World, table: PolicyTable, clock: SetClock
 ) -> None:

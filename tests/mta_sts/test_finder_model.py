@@ -65,7 +65,7 @@ class Model:
     id: str = ""
     mode: str = "none"
     ends: float = 0.0
-    failed: dict[str, float] = field(default_factory=dict)  # the last id that failed, until when
+    failed: dict[str, float] = field(default_factory=dict)  # ids that failed, until when
     requests: int = 0
 
     def expected(self, domains: Domains) -> tuple[str, str, str | None]:
@@ -83,7 +83,7 @@ class Model:
             return known if live else ("errored", "none", record)
         self.requests += 1
         if not domains.body.startswith("version"):
-            self.failed = {record: now + BACK_OFF}
+            self.failed[record] = now + BACK_OFF
             return known if live else ("errored", "none", record)
         _, mode, _, max_age = (line.split(": ")[1] for line in domains.body.splitlines())
         self.id, self.mode, self.ends, self.failed = record, mode, now + int(max_age), {}

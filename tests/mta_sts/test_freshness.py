@@ -87,3 +87,11 @@ def test_a_remembered_failure_tells_when_it_is_tried_again() -> None:
     shown = result_of(FAILED, decision, "A").as_dict()
     assert shown["policy"]["expires"] == "1970-01-12T13:51:39.000Z"
     assert (shown["policy"]["id"], shown["policy"]["mode"]) == ("A", "none")
+
+
+def test_what_is_remembered_of_failed_ids_is_bounded() -> None:
+    failure = None
+    for number in range(1000):
+        failure = fail(MtaStsError("http_error", "no"), str(number), NOW + number / 10, failure)
+    assert failure is not None
+    assert [id for id, _ in failure.earlier] == [str(number) for number in range(991, 999)]
