@@ -1,6 +1,7 @@
 """Times as text, in UTC: RFC 3339 with milliseconds for programs, RFC 5322 for mail headers."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -13,6 +14,7 @@ def rfc3339(seconds: float) -> str:
 
 
 # RFC 5322 §3.3: the names are English whatever the locale, which strftime would ask
+@lru_cache(maxsize=8)  # all mail of one second has the same
 def rfc5322(seconds: float) -> str:
     """Seconds since 1970 as "Tue, 01 Sep 2026 07:00:00 +0000"."""
     moment = datetime.fromtimestamp(seconds, UTC)

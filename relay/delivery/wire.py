@@ -47,7 +47,8 @@ class _Protocol(SMTPProtocol):
     def __init__(self) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self._reader = ReplyReader(self._buffer)
-        self._came = asyncio.Event()
+        self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
+        self._late = False
         self.room = asyncio.Event()
         self.room.set()
         self.gone = asyncio.Event()
@@ -59,19 +60,25 @@ class _Protocol(SMTPProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer.extend(data)
-        self._came.set()
+        self._look_again()
         if len(self._buffer) > _UNREAD_LIMIT and isinstance(self.transport, asyncio.WriteTransport):
             self.transport.abort()
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
+        # cheaper than asyncio.timeout around an Event, and all that waits for a host waits here
+        loop = asyncio.get_running_loop()
+        self._late = False
+        timer = None if timeout is None else loop.call_later(timeout, self._give_up)
         try:
-            async with asyncio.timeout(timeout):
-                while (reply := self.take_response()) is None:
-                    self._came.clear()
-                    await self._came.wait()
-                return reply
-        except TimeoutError:
-            raise smtp.SMTPReadTimeoutError("no answer in time") from None
+            while (reply := self.take_response()) is None:
+                if self._late:
+                    raise smtp.SMTPReadTimeoutError("no answer in time")
+                self._awaited = loop.create_future()
+                await self._awaited
+            return reply
+        finally:
+            if timer:
+                timer.cancel()
 
     def take_response(self) -> SMTPResponse | None:
         """What has come already: most replies come several together."""
@@ -93,7 +100,15 @@ class _Protocol(SMTPProtocol):
         super().connection_lost(exc)
         self.room.set()
         self.gone.set()
-        self._came.set()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._awaited and not self._awaited.done():
+            self._awaited.set_result(None)
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._look_again()
 
 
 class Wire:

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 from relay.address import plainest
+from relay.timestamp import rfc5322
 
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
@@ -50,8 +49,7 @@ def received_line(arrival: Arrival, recipients: Sequence[str]) -> bytes:
     # RFC 5321 §7.2: several recipients need not know of one another
     if len(recipients) == 1:
         lines.append(f"for <{plainest(recipients[0])}>")
-    date = format_datetime(datetime.fromtimestamp(arrival.time, UTC))
-    return ("\r\n\t".join(lines) + f";\r\n\t{date}\r\n").encode()
+    return ("\r\n\t".join(lines) + f";\r\n\t{rfc5322(int(arrival.time))}\r\n").encode()
 
 
 def count_received(header: bytes) -> int:
