@@ -23,11 +23,10 @@ def relay(*words: str | bytes | Path, cwd: Path | None = None, stdin: str | None
 
 
 @asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A relay in a process of its own; its port."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", "serve", "-c", str(path), stderr=asyncio.subprocess.PIPE
-    )
+async def serving(path: Path, *under: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """A relay in a process of its own; its port. `under` is a command that runs it."""
+    command = [*under, sys.executable, "-m", "relay", "serve", "-c", str(path)]
+    child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert child.stderr is not None
     try:
         while READY not in (line := await child.stderr.readline()):
