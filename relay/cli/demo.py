@@ -139,7 +139,7 @@ def _records(settings: "Settings") -> "list[Record]":
 
 
 def _show(settings: "Settings", scenes: "list[Scene]", log: io.BytesIO) -> None:
-    from relay.cli.violations import print_records
+    from relay.cli.violations_text import print_records
 
     ends = _ends(log)
     rows = []
@@ -148,7 +148,7 @@ def _show(settings: "Settings", scenes: "list[Scene]", log: io.BytesIO) -> None:
         where = f"{end['host']}, {end['tls']}" if end.get("tls") else end.get("reply", "-")
         rows.append((scene.domain, scene.title, end.get("event", "nothing yet"), where))
     print_table(("domain", "what it shows", "became", "where, or why not"), rows, empty="")
-    click.echo("\nWhat `relay violations` shows:\n")
+    click.echo("\nThe violations that were recorded:\n")
     print_records(_records(settings))
 
 

@@ -4,18 +4,28 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from shutil import get_terminal_size
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 _Rows = Sequence[Sequence[str]]
+Line = tuple[str, str]
+"""A line of a cell: its text, and its style in rich's words ("" for none)."""
 
 _BATCH = 500  # rows that are set together: a long table needs no memory
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print rows as a table, cells folded on a terminal only; `empty` where there are none."""
-    show = _show_people if sys.stdout.isatty() else _show_programs
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, folded: bool = True
+) -> None:
+    """Print rows as a table, cells folded on a terminal only; `empty` where there are none.
+
+    `folded` False: not even there.
+    """
+    show = _show_people if folded and sys.stdout.isatty() else _show_programs
     cells = ([printable(cell) for cell in row] for row in rows)
     head: Sequence[str] | None = columns
     while batch := list(islice(cells, _BATCH)):
@@ -23,6 +33,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
         head = None
     if head:
         click.echo(empty)
+
+
+def print_stacked(columns: Sequence[str], rows: Sequence[Sequence[Sequence[Line]]]) -> None:
+    """Print rows on a terminal, the lines of each cell one below the other."""
+    from rich.text import Text
+
+    def cell(lines: Sequence[Line]) -> Text:
+        return Text("\n").join(Text(printable(text), style) for text, style in lines)
+
+    _show_table(columns, [[cell(lines) for lines in row] for row in rows], is_first=True)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines as they are, many at a time."""
+    left = iter(lines)
+    while batch := list(islice(left, _BATCH)):
+        click.echo("\n".join(batch))
 
 
 def print_json(row: Any) -> None:
@@ -40,16 +67,23 @@ def printable(text: str) -> str:
 
 
 def _show_people(columns: Sequence[str], rows: _Rows, *, is_first: bool) -> None:
+    from rich.text import Text
+
+    _show_table(columns, [list(map(Text, row)) for row in rows], is_first=is_first)
+
+
+def _show_table(
+    columns: Sequence[str], rows: "Sequence[Sequence[Text]]", *, is_first: bool
+) -> None:
     from rich import box  # 30 ms, and only where somebody looks
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=is_first)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*row)
     width, height = get_terminal_size()
     Console(width=width, height=height).print(table)
 

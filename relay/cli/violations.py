@@ -1,5 +1,6 @@
 """`relay violations`: what was wrong with hosts and policies, and what was done about it."""
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,104 +8,124 @@ from pathlib import Path
 
 import click
 
-from relay.cli.options import DomainName, Moment, config_option, json_option, settings_from
-from relay.cli.output import print_json, print_table
-from relay.db.ledger_reader import read_ledger
+from relay.cli import violations_export, violations_show, violations_summary
+from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.output import print_lines, print_stacked, print_table
+from relay.cli.violations_filter import NOW, filter_options
+from relay.cli.violations_ledger import ledger_in
+from relay.cli.violations_text import STACKED, WIDE, record_row, stacked_row, wide_row
 from relay.reporting.store import Filter
-from relay.reporting.violations import Record
 
 _FOLLOW = 1.0  # seconds between looks
-_WORDS = {
-    "mx-mismatch": "host not in policy",
-    "starttls-not-supported": "no STARTTLS",
-    "certificate-expired": "certificate expired",
-    "certificate-host-mismatch": "certificate for another name",
-    "certificate-not-trusted": "certificate not trusted",
-    "validation-failure": "TLS failed",
-    "sts-policy-fetch-error": "policy not fetched",
-    "sts-policy-invalid": "policy not valid",
-    "sts-webpki-invalid": "policy host's certificate",
-    "policy-removed": "policy record gone",
-    "policy-weakened": "policy weakened",
-    "policy-replaced": "policy's hosts replaced",
-}
-_NOW = time.time()  # noqa: TID251 - a command is a moment
+_HELP = ("-h", "--help")
 
 
-@click.command("violations")
+class _Family(click.Group):
+    """The commands on violations; without the name of one it is to list them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = self._place_of_name(args)
+        if place is not None:
+            return super().parse_args(ctx, [args[place], *args[:place], *args[place + 1 :]])
+        return super().parse_args(ctx, args if args[:1] and args[0] in _HELP else ["list", *args])
+
+    # The name may stand behind options; what one of those has for its value is no name
+    def _place_of_name(self, args: list[str]) -> int | None:
+        place = 0
+        while place < len(args) and args[place].startswith("-"):
+            place += 2 if args[place] in self._taking_values() else 1
+        return place if place < len(args) and args[place] in self.commands else None
+
+    def _taking_values(self) -> set[str]:
+        options = [one for command in self.commands.values() for one in command.params]
+        return {
+            name
+            for one in options
+            if isinstance(one, click.Option) and not one.is_flag
+            for name in one.opts
+        }
+
+
+@click.group("violations", cls=_Family, subcommand_metavar="[COMMAND] [ARGS]...")
+def command() -> None:
+    """Read what was wrong with hosts and policies, and what was done about it.
+
+    refused: this host was not given the mail; delivered: it was, all the same; noted: no mail was
+    concerned. `relay violations` alone is `relay violations list`, whose --help tells the filters.
+    """
+
+
+for _other in (violations_summary.summary, violations_show.show, violations_export.export):
+    command.add_command(_other)
+
+
+@command.command("list", short_help="List violations, the newest first, repeats as one (default).")
 @config_option
 @json_option
-@click.option("--since", type=Moment(_NOW), help="Only from then on: an age (24h) or a time.")
-@click.option("--domain", type=DomainName(), help="Only this policy domain.")
-@click.option("--mode", type=click.Choice(["enforce", "testing"]), help="Only policies so.")
-@click.option("--follow", is_flag=True, help="Go on printing as they come.")
-def command(
+@filter_options
+@click.option("--wide", is_flag=True, help="Everything of each on one line, however long.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many rows."
+)
+@click.option("--follow", is_flag=True, help="Print all, in the order written, and go on.")
+def list_violations(
     config_path: str | None,
     as_json: bool,
-    since: float | None,
-    domain: str | None,
-    mode: str | None,
+    wanted: Filter,
+    wide: bool,
+    limit: int,
     follow: bool,
 ) -> None:
-    """Show violations, oldest first: refused, delivered all the same, or only noted."""
-    directory = settings_from(config_path).storage_directory
-    _tell_lost(directory)
-    path = directory / "ledger.db"
-    wanted = Filter(since=since, domain=domain, mode=mode)
+    """List violations, the newest first, repeats as one.
+
+    --json prints the very objects of the log, in the order written, and all of them.
+    """
+    path = ledger_in(settings_from(config_path))
     if follow:
-        _follow(_growing(path, wanted), as_json=as_json)
-        return
-    records = [record for _, record in read_ledger(path, wanted)]
-    if as_json:
-        for record in records:
-            print_json(record)
-        return
-    print_records(records)
+        _follow(path, wanted, as_json=as_json)
+    elif as_json:
+        from relay.db.ledger_reader import read_lines
+
+        print_lines(line for _, line in read_lines(path, wanted))
+    else:
+        _print_repeats(path, wanted, limit, wide=wide or not sys.stdout.isatty())
 
 
-def _tell_lost(directory: Path) -> None:
-    from relay.db.desk import Desk
+def _print_repeats(path: Path, wanted: Filter, limit: int, *, wide: bool) -> None:
+    from relay.db.ledger_counts import fold
 
-    if lost := Desk(directory).findings_lost():
+    shown, repeats, records = fold(path, wanted, limit)
+    if wide or not shown:
+        print_table(WIDE, map(wide_row, shown), empty="no violations", folded=False)
+    else:
+        print_stacked(STACKED, [stacked_row(one, NOW) for one in shown])
+    if repeats > len(shown):
         click.echo(
-            f"relay: {lost} violations are missing: ledger or log could not take them", err=True
+            f"{len(shown)} of {repeats} rows, {records} violations in all: --limit, or filters",
+            err=True,
         )
 
 
-def print_records(records: list[Record]) -> None:
-    """Print records as a table for people."""
-    print_table(_COLUMNS, map(_row, records), empty="no violations")
-
-
-_COLUMNS = ("time", "domain", "mode", "host", "what was wrong", "done", "detail")
-
-
-def _row(record: Record) -> tuple[str, ...]:
-    return (
-        str(record["time"])[:19].replace("T", " "),
-        str(record["domain"]),
-        str(record["mode"] or "-"),
-        str(record["mx"] or "-"),
-        _WORDS.get(record["reason"], str(record["reason"])),
-        str(record["action"]),
-        str(record["detail"]),
-    )
-
-
-def _growing(path: Path, wanted: Filter) -> Iterator[Record]:
-    while True:
-        for number, record in read_ledger(path, wanted):
-            wanted = replace(wanted, after=number)
-            yield record
-        time.sleep(_FOLLOW)
-
-
-def _follow(records: Iterator[Record], *, as_json: bool) -> None:
+def _follow(path: Path, wanted: Filter, *, as_json: bool) -> None:
     try:
-        for record in records:
-            if as_json:
-                print_json(record)
-            else:
-                click.echo("  ".join(_row(record)))
+        for lines in _growing(path, wanted, as_json=as_json):
+            print_lines(lines)
+            time.sleep(_FOLLOW)
     except KeyboardInterrupt:
         return
+
+
+# What was there when it was looked is read up to that number, whatever the filter leaves of it
+def _growing(path: Path, wanted: Filter, *, as_json: bool) -> Iterator[Iterator[str]]:
+    from relay.db.ledger_reader import newest_number, read_ledger, read_lines
+
+    while True:
+        newest = newest_number(path)
+        piece = replace(wanted, up_to=newest)
+        if newest <= wanted.after:
+            yield iter(())
+        elif as_json:
+            yield (line for _, line in read_lines(path, piece))
+        else:
+            yield ("  ".join(record_row(record)) for _, record in read_ledger(path, piece))
+        wanted = replace(wanted, after=newest)

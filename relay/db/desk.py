@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relay.db import jobs, outbox
+from relay.db import jobs
 from relay.db.connection import open_database, storage_errors
 from relay.db.job_row import COLUMNS, history_of, record_of
 from relay.queue.job import Attempted, QueueRecord
@@ -117,10 +117,6 @@ class Desk:
     def drop(self, names: Sequence[str] | None, selection: Selection = EVERYTHING) -> int:
         """End jobs without a notice, active ones when their attempt ends; how many."""
         return self._change(_drop, names, selection)
-
-    def findings_lost(self) -> int:
-        """How many violations had no room in the spools, ever."""
-        return sum(lost for (lost,) in self._read(outbox.LOST, ()))
 
     def _change(self, change: Change, names: Sequence[str] | None, selection: Selection) -> int:
         wanted = [None] if names is None else names

@@ -1,6 +1,7 @@
 """The ledger of violations in SQLite, shared by every process on one storage: writing it."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,16 @@ _ADD = """
   SELECT ?, ?, ?, id FROM kind WHERE (domain, mode, mx, reason, action) = (?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING"""
 _ADD_LINE = "INSERT INTO line (id, record) VALUES (?, ?)"
-_OLDEST = "SELECT id FROM violation WHERE time < ? ORDER BY time LIMIT ?"
-_REMOVE_KINDS = """
-  DELETE FROM kind WHERE NOT EXISTS (SELECT 1 FROM violation WHERE kind = kind.id)"""
+_OLDEST = "SELECT id, kind FROM violation WHERE time < ? ORDER BY time LIMIT ?"
+_COUNT = """
+  UPDATE kind SET count = count + 1, last = max(last, :time),
+    first = iif(count = 0, :time, min(first, :time))
+  WHERE id = (SELECT kind FROM violation WHERE id = :number)"""
+# Only the oldest of a kind have gone: its last one is there as long as there is any
+_COUNT_AGAIN = """
+  UPDATE kind SET count = count - ?,
+    first = coalesce((SELECT min(time) FROM violation WHERE kind = kind.id), first)
+  WHERE id = ?"""
 
 
 class Ledger:
@@ -48,17 +56,20 @@ def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:
     for entry in entries:
         record = entry.record
         kind = [record[name] or "" for name in _KIND]
+        time = parse_rfc3339(record["time"])
         db.execute(_ADD_KIND, kind)
-        values = (entry.finding_id, record["id"], parse_rfc3339(record["time"]), *kind)
-        added = db.execute(_ADD, values)
+        added = db.execute(_ADD, (entry.finding_id, record["id"], time, *kind))
         if added.rowcount:
             db.execute(_ADD_LINE, (added.lastrowid, entry.line.decode()))
+            db.execute(_COUNT, {"number": added.lastrowid, "time": time})
 
 
 def _prune(before: float, limit: int, db: sqlite3.Connection) -> int:
-    numbers = db.execute(_OLDEST, (before, limit)).fetchall()
+    rows = db.execute(_OLDEST, (before, limit)).fetchall()
+    numbers = [(number,) for number, _ in rows]
     db.executemany("DELETE FROM line WHERE id = ?", numbers)
     db.executemany("DELETE FROM violation WHERE id = ?", numbers)
-    if 0 < len(numbers) < limit:
-        db.execute(_REMOVE_KINDS)
-    return len(numbers)
+    removed = Counter(kind for _, kind in rows)
+    db.executemany(_COUNT_AGAIN, [(count, kind) for kind, count in removed.items()])
+    db.executemany("DELETE FROM kind WHERE id = ? AND count = 0", [(kind,) for kind in removed])
+    return len(rows)

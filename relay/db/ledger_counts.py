@@ -14,22 +14,30 @@ _COUNTED = f"""
   FROM violation INDEXED BY violation_kind
   WHERE violation.kind IN (SELECT id FROM kind WHERE {KIND})
     AND violation.time >= :since AND violation.time < :until"""  # noqa: S608 - of constants
-_REPEATS = f"""
-  SELECT kind.domain, kind.mode, kind.mx, kind.reason, kind.action,
-    found.count, found.first, found.last, found.newest
+_WORDS = "kind.domain, kind.mode, kind.mx, kind.reason, kind.action"
+# Whenever it was: each kind has its count
+_EVER = f"SELECT {_WORDS}, count, first, last, id FROM kind WHERE {KIND}"  # noqa: S608
+_WHILE = f"""
+  SELECT {_WORDS}, found.count, found.first, found.last, kind.id
   FROM (
-    SELECT kind, count(*) AS count, min(time) AS first, max(time) AS last, max(id) AS newest
+    SELECT kind, count(*) AS count, min(time) AS first, max(time) AS last
     {_COUNTED}
     GROUP BY kind
   ) AS found
-  JOIN kind ON kind.id = found.kind
-  ORDER BY found.last DESC, found.newest DESC"""  # noqa: S608 - of constants
+  JOIN kind ON kind.id = found.kind"""  # noqa: S608
 _NEWEST = """
-  SELECT record_id, record FROM violation JOIN line USING (id) WHERE violation.id = ?"""
+  SELECT record_id, record FROM violation JOIN line USING (id)
+  WHERE violation.kind = ? AND violation.time = ? ORDER BY violation.id DESC LIMIT 1"""
 _DAYS = f"""
   SELECT CAST(violation.time / 86400 AS INTEGER) AS day, count(*) {_COUNTED}
   GROUP BY day ORDER BY day DESC"""
+_PAGE = "SELECT * FROM ({}) ORDER BY last DESC, id DESC LIMIT :limit"
+_TOTAL = "SELECT count(*), coalesce(sum(count), 0) FROM ({})"
+_SAME = f"""
+  SELECT {_WORDS}, count, first, last, kind.id FROM kind
+  WHERE kind.id = (SELECT kind FROM violation WHERE violation.id = ?)"""  # noqa: S608
 _Row = tuple[str, str, str, str, str, int, float, float, int]
+_LAST = 7  # the place of the latest time in it
 
 
 def fold(path: Path, wanted: Filter, limit: int) -> tuple[list[Repeat], int, int]:
@@ -37,16 +45,28 @@ def fold(path: Path, wanted: Filter, limit: int) -> tuple[list[Repeat], int, int
 
     Raises StorageError.
     """
+    values = parameters(wanted) | {"limit": limit}
     with opened(path) as db:
-        rows: list[_Row] = db.execute(_REPEATS, parameters(wanted)).fetchall()
-        shown = [_repeat(row, *_newest(row[-1], db)) for row in rows[:limit]]
-    return shown, len(rows), sum(row[5] for row in rows)
+        rows: list[_Row] = db.execute(_PAGE.format(_source(wanted)), values).fetchall()
+        shown = [_repeat(row, *_newest(row, db)) for row in rows]
+        repeats, records = db.execute(_TOTAL.format(_source(wanted)), values).fetchone()
+    return shown, repeats, records
 
 
 def count_kinds(path: Path, wanted: Filter) -> list[Repeat]:
-    """All repeats, the newest first, without what the newest of each says. Raises StorageError."""
+    """All repeats, in no order, without what the newest of each says. Raises StorageError."""
     with opened(path) as db:
-        return [_repeat(row) for row in db.execute(_REPEATS, parameters(wanted))]
+        return [_repeat(row) for row in db.execute(_source(wanted), parameters(wanted))]
+
+
+def fold_alike(path: Path, number: int) -> Repeat | None:
+    """The repeat that the record of this number belongs to; None: it is gone.
+
+    Raises StorageError.
+    """
+    with opened(path) as db:
+        row: _Row | None = db.execute(_SAME, (number,)).fetchone()
+    return _repeat(row) if row else None
 
 
 def count_days(path: Path, wanted: Filter) -> list[tuple[float, int]]:
@@ -59,6 +79,10 @@ def count_days(path: Path, wanted: Filter) -> list[tuple[float, int]]:
     return [(day * 86400.0, count) for day, count in rows]
 
 
+def _source(wanted: Filter) -> str:
+    return _EVER if wanted.since is None and wanted.until is None else _WHILE
+
+
 def _repeat(row: _Row, record_id: str = "", detail: str = "") -> Repeat:
     domain, mode, mx, reason, action, count, first, last, _ = row
     words = (domain, mode or None, mx or None, reason, action)
@@ -66,8 +90,9 @@ def _repeat(row: _Row, record_id: str = "", detail: str = "") -> Repeat:
 
 
 # It may have been removed meanwhile
-def _newest(number: int, db: sqlite3.Connection) -> tuple[str, str]:
-    record_id, line = db.execute(_NEWEST, (number,)).fetchone() or ("", "")
+def _newest(row: _Row, db: sqlite3.Connection) -> tuple[str, str]:
+    found = db.execute(_NEWEST, (row[-1], row[_LAST])).fetchone()
+    record_id, line = found or ("", "")
     try:
         return record_id, str(orjson.loads(line)["detail"])
     except (orjson.JSONDecodeError, KeyError):

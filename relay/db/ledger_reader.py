@@ -23,7 +23,9 @@ _NEXT = f"""
     AND +violation.time >= :since AND +violation.time < :until AND {KIND}
   ORDER BY violation.id LIMIT 1000"""  # noqa: S608 - of constants
 _NUMBERED = "SELECT violation.id, line.record FROM violation JOIN line USING (id)"
-_BY_ID = f"{_NUMBERED} WHERE record_id >= ? AND record_id < ? ORDER BY record_id, id LIMIT ?"
+_BY_ID = """
+  SELECT violation.id, record_id, record FROM violation JOIN line USING (id)
+  WHERE record_id >= ? AND record_id < ? ORDER BY record_id, violation.id LIMIT ?"""
 _ALIKE = f"""
   {_NUMBERED} WHERE kind = (SELECT kind FROM violation WHERE id = ?)
   ORDER BY time DESC LIMIT ?"""  # noqa: S608 - of constants
@@ -53,11 +55,14 @@ def newest_number(path: Path) -> int:
         return int(db.execute("SELECT coalesce(max(id), 0) FROM violation").fetchone()[0])
 
 
-def find_records(path: Path, beginning: str, limit: int) -> list[tuple[int, Record]]:
-    """Up to `limit` records whose id begins so, each with its number. Raises StorageError."""
+def find_records(path: Path, beginning: str, limit: int) -> list[tuple[int, str, Record]]:
+    """Up to `limit` records whose id begins so: number, id, record. Raises StorageError.
+
+    Records of before there were ids have one in the ledger alone.
+    """
     with opened(path) as db:
         rows = db.execute(_BY_ID, (beginning, beginning + _BEYOND, limit)).fetchall()
-    return [(number, _record(line, number, path)) for number, line in rows]
+    return [(number, name, _record(line, number, path)) for number, name, line in rows]
 
 
 def records_alike(path: Path, number: int, limit: int) -> list[Record]:

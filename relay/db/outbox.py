@@ -2,10 +2,13 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from relay.db.connection import open_database, storage_errors
 from relay.evidence import (
     Action,
     Certificate,
@@ -17,7 +20,7 @@ from relay.evidence import (
 
 _LIMIT = 100_000  # findings kept while ledger or log cannot take them
 _EXTENT = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox"
-LOST = "SELECT findings_lost FROM spool"
+_LOST = "SELECT findings_lost FROM spool"
 _COUNT_LOST = "UPDATE spool SET findings_lost = findings_lost + ?"
 
 
@@ -46,7 +49,16 @@ def remove(numbers: Sequence[int], db: sqlite3.Connection) -> None:
 
 def lost(db: sqlite3.Connection) -> int:
     """How many findings had no room, ever."""
-    return int(db.execute(LOST).fetchone()[0])
+    return int(db.execute(_LOST).fetchone()[0])
+
+
+def lost_in(directory: Path) -> int:
+    """How many had none in any spool of a storage directory. Raises StorageError."""
+    count = 0
+    for path in sorted(directory.glob("spool-*.db")):
+        with closing(open_database(path, "spool", durable=True)) as db, storage_errors(path):
+            count += lost(db)
+    return count
 
 
 def _text(finding: Finding) -> str | None:

@@ -17,6 +17,9 @@ HEAVY = {
     [
         ["check"],
         ["violations"],
+        ["violations", "summary"],
+        ["violations", "show", "abcd"],
+        ["violations", "export"],
         ["queue", "list"],
         ["policy", "list"],
         ["policy", "history", "d.test"],

@@ -1,4 +1,4 @@
--- What repeats has a row of its own, so that repeats are folded and filtered by a small index, and
+-- What repeats has a row of its own with its count, so that nothing is counted for the usual view, and
 -- lines stand apart, so that looking for some of them does not read through all. '' is null here.
 ALTER TABLE violation RENAME TO former;
 
@@ -9,6 +9,9 @@ CREATE TABLE kind (
   mx TEXT NOT NULL,
   reason TEXT NOT NULL,
   action TEXT NOT NULL,
+  count INTEGER NOT NULL DEFAULT 0,     -- of violations
+  first REAL NOT NULL DEFAULT 0,        -- the earliest time of them
+  last REAL NOT NULL DEFAULT 0,         -- the latest
   UNIQUE (domain, mode, mx, reason, action)
 );
 
@@ -28,6 +31,7 @@ CREATE TABLE line (
 CREATE TEMP TABLE former_kind AS
   SELECT
     id AS number,
+    time,
     domain,
     coalesce(mode, '') AS mode,
     coalesce(CASE WHEN json_valid(record) THEN json_extract(record, '$.mx') END, '') AS mx,
@@ -35,11 +39,13 @@ CREATE TEMP TABLE former_kind AS
     coalesce(CASE WHEN json_valid(record) THEN json_extract(record, '$.action') END, '') AS action
   FROM former;
 
-INSERT INTO kind (domain, mode, mx, reason, action)
-  SELECT DISTINCT domain, mode, mx, reason, action FROM former_kind;
+INSERT INTO kind (domain, mode, mx, reason, action, count, first, last)
+  SELECT domain, mode, mx, reason, action, count(*), min(time), max(time)
+  FROM former_kind
+  GROUP BY domain, mode, mx, reason, action;
 
 INSERT INTO violation (id, finding_id, record_id, time, kind)
-  SELECT number, finding_id, lower(hex(randomblob(6))), time, kind.id
+  SELECT number, finding_id, lower(hex(randomblob(6))), former.time, kind.id
   FROM former_kind
   JOIN kind USING (domain, mode, mx, reason, action)
   JOIN former ON former.id = number;

@@ -1,0 +1,106 @@
+"""`relay violations show`: everything about one violation."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import click
+
+from relay.cli.options import WrongUse, config_option, json_option, settings_from
+from relay.cli.output import print_json, printable
+from relay.cli.violations_ledger import ledger_in
+from relay.cli.violations_text import moment, words_for
+from relay.reporting.violations import Record
+
+_LEAST = 4  # characters of an id that can be looked for
+_ALIKE = 10  # records whose queue ids are told
+_DONE = {
+    "refused": "refused: this host was not given the mail",
+    "delivered": "delivered: the mail went to this host all the same",
+    "noted": "noted: no delivery was concerned",
+}
+_Field = tuple[str, object]
+
+
+@click.command("show", short_help="Show everything about one violation.")
+@config_option
+@json_option
+@click.argument("name", metavar="ID")
+def show(config_path: str | None, as_json: bool, name: str) -> None:
+    """Show everything about the violation ID, of which a beginning will do.
+
+    --json prints the very object of the log.
+    """
+    if len(name) < _LEAST:
+        raise WrongUse(f"{name!r} is too short: an id needs {_LEAST} characters of its beginning")
+    path = ledger_in(settings_from(config_path))
+    from relay.db.ledger_counts import fold_alike
+    from relay.db.ledger_reader import find_records, records_alike
+
+    found = find_records(path, name.lower(), _ALIKE)
+    if not found:
+        click.echo(f"relay: there is no violation {name!r}", err=True)
+        sys.exit(1)
+    if len({record_id for _, record_id, _ in found}) > 1:
+        raise WrongUse(f"{name!r} is the beginning of several ids: give more of it")
+    for number, record_id, record in found:
+        if as_json:
+            print_json(record)
+            continue
+        _print([("id", record_id), *_fields(record)])
+        repeat, alike = fold_alike(path, number), records_alike(path, number, _ALIKE)
+        if repeat:
+            span = f"{moment(repeat.first)} to {moment(repeat.last)}"
+            _print([("seen", f"{repeat.count} times, {span}"), ("queue ids", _queue_ids(alike))])
+
+
+def _fields(record: Record) -> Iterator[_Field]:
+    yield "time", record["time"]
+    yield "what", f"{words_for(record['reason'])} ({record['reason']})"
+    yield "done", _DONE.get(record["action"], record["action"])
+    yield "detail", record["detail"]
+    yield "domain", record["domain"]
+    yield "host", record["mx"]
+    yield "addresses", record.get("addresses")
+    yield from _policy(record)
+    yield "TLS", record.get("tls_version")
+    yield "TLS error", record.get("tls_error")
+    yield from _certificate(record.get("certificate"))
+    yield "TLS report", record["result_type"]
+    yield "queue id", record["queue_id"]
+    yield "recipients", record["recipients"]
+
+
+def _policy(record: Record) -> Iterator[_Field]:
+    yield "mode", record["mode"]
+    if policy := record["policy"]:
+        yield "policy", policy["id"]
+        yield "lists", policy["mx"]
+        yield "max_age", f"{policy['max_age']} seconds"
+        yield "holds until", policy["expires"]
+
+
+def _certificate(shown: Record | None) -> Iterator[_Field]:
+    if not shown:
+        return
+    yield "subject", shown["subject"]
+    yield "names", shown["san"]
+    if shown["san_count"] > len(shown["san"]):
+        yield "", f"and {shown['san_count'] - len(shown['san'])} more"
+    yield "issuer", shown["issuer"]
+    yield "valid from", shown["not_before"]
+    yield "valid until", shown["not_after"]
+    yield "SHA-256", shown["sha256"]
+
+
+def _queue_ids(records: Iterable[Record]) -> list[str]:
+    return list(dict.fromkeys(one["queue_id"] for one in records if one["queue_id"]))
+
+
+def _print(fields: Iterable[_Field]) -> None:
+    for label, value in fields:
+        values = value if isinstance(value, list) else [value]
+        for number, one in enumerate(values or [None]):
+            text = "-" if one is None else printable(str(one))
+            click.echo(
+                f"{'' if number else label:>12}{':' if label and not number else ' '} {text}"
+            )

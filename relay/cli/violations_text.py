@@ -1,0 +1,93 @@
+"""Violations in words and rows, for people."""
+
+from collections.abc import Iterable, Sequence
+
+from relay.cli.output import Line, print_table
+from relay.reporting.store import Repeat
+from relay.reporting.violations import Record
+from relay.timestamp import rfc3339
+
+COLUMNS = ("time", "domain", "mode", "host", "what was wrong", "done", "detail")
+WIDE = ("last", "first", "times", *COLUMNS[1:], "id")
+STACKED = ("last seen", "domain, host", "what was wrong", "times, since")
+
+_WORDS = {
+    "mx-mismatch": "host not in policy",
+    "starttls-not-supported": "no STARTTLS",
+    "certificate-expired": "certificate expired",
+    "certificate-host-mismatch": "certificate for another name",
+    "certificate-not-trusted": "certificate not trusted",
+    "validation-failure": "TLS failed",
+    "sts-policy-fetch-error": "policy not fetched",
+    "sts-policy-invalid": "policy not valid",
+    "sts-webpki-invalid": "policy host's certificate",
+    "policy-removed": "policy record gone",
+    "policy-weakened": "policy weakened",
+    "policy-replaced": "policy's hosts replaced",
+}
+_STYLES = {"refused": "red", "delivered": "yellow"}
+_RECENT = 180 * 86_400.0  # seconds that a day needs no year
+
+
+def print_records(records: Iterable[Record]) -> None:
+    """Print records as a table, each for itself."""
+    print_table(COLUMNS, map(record_row, records), empty="no violations")
+
+
+def words_for(reason: str) -> str:
+    """What was wrong in words; a reason of a later version as it is."""
+    return _WORDS.get(reason, reason)
+
+
+def moment(seconds: float) -> str:
+    """A time to the second, in UTC."""
+    return rfc3339(seconds)[:19].replace("T", " ")
+
+
+def record_row(record: Record) -> tuple[str, ...]:
+    """A record as a row of COLUMNS."""
+    return (
+        str(record["time"])[:19].replace("T", " "),
+        str(record["domain"]),
+        str(record["mode"] or "-"),
+        str(record["mx"] or "-"),
+        words_for(record["reason"]),
+        str(record["action"]),
+        str(record["detail"]),
+    )
+
+
+def wide_row(one: Repeat) -> tuple[str, ...]:
+    """A repeat as a row of WIDE."""
+    return (
+        moment(one.last),
+        moment(one.first),
+        str(one.count),
+        one.domain,
+        one.mode or "-",
+        one.mx or "-",
+        words_for(one.reason),
+        one.action,
+        one.detail,
+        one.record_id,
+    )
+
+
+def stacked_row(one: Repeat, now: float) -> Sequence[Sequence[Line]]:
+    """A repeat as a row of STACKED, for narrow terminals."""
+    since = _short(one.first, now)
+    return (
+        ((_short(one.last, now), ""), (one.record_id, "dim")),
+        ((one.domain, "bold"), (one.mx or "-", "")),
+        (
+            (words_for(one.reason), _STYLES.get(one.action, "")),
+            (f"{one.mode or 'no policy'}: {one.action}", ""),
+        ),
+        ((str(one.count), ""), *([(since, "dim")] if one.count > 1 else [])),
+    )
+
+
+# As `ls` does: the time of day while the year is plain, then the year
+def _short(seconds: float, now: float) -> str:
+    text = rfc3339(seconds)
+    return f"{text[5:10]} {text[11:16]}" if abs(now - seconds) < _RECENT else text[:10]
