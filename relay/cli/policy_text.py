@@ -48,6 +48,13 @@ def span(seconds: float) -> str:
     return f"{max(0, round(seconds))} s"
 
 
+def field(name: str, values: Sequence[str]) -> Iterator[str]:
+    """The lines of a field with one value or more."""
+    for value in values:
+        yield f"  {name:8} {value}"
+        name = ""
+
+
 def _lines(view: View, now: float) -> Iterator[str]:
     policy = view.result.policy
     if view.way:
@@ -55,13 +62,13 @@ def _lines(view: View, now: float) -> Iterator[str]:
     yield f"{view.domain}: {_headline(view)}"
     if view.domain.startswith("["):
         return
-    yield from _field("source", [_source(view, now)])
+    yield from field("source", [_source(view, now)])
     if policy.version:
-        yield from _field("id", [policy.id or "-"])
-        yield from _field("max_age", [f"{policy.max_age} ({span(policy.max_age)})"])
-        yield from _field("mx", policy.mx or ["-"])
+        yield from field("id", [policy.id or "-"])
+        yield from field("max_age", [f"{policy.max_age} ({span(policy.max_age)})"])
+        yield from field("mx", policy.mx or ["-"])
     if trouble := _trouble(view, now):
-        yield from _field("trouble", [trouble])
+        yield from field("trouble", [trouble])
     yield from _verdicts(policy, view.hosts)
     yield from _remarks(view.remarks)
 
@@ -125,12 +132,12 @@ def _verdicts(policy: Policy, hosts: Sequence[tuple[int, str]] | str | None) -> 
     if hosts is None:
         return
     if isinstance(hosts, str):
-        yield from _field("hosts", [hosts])
+        yield from field("hosts", [hosts])
         return
     first = max(len(str(rank)) for rank, _ in hosts)
     width = max(len(name) for _, name in hosts)
     rows = [f"{rank:>{first}}  {name:{width}}  {_verdict(policy, name)}" for rank, name in hosts]
-    yield from _field("hosts", rows)
+    yield from field("hosts", rows)
 
 
 def _verdict(policy: Policy, host: str) -> str:
@@ -148,10 +155,4 @@ def _remarks(remarks: "Sequence[Remark] | None") -> Iterator[str]:
     if remarks is None:
         return
     rows = [f"{remark.severity:7}  {remark.text}" for remark in remarks]
-    yield from _field("remarks", rows or ["none"])
-
-
-def _field(name: str, values: Sequence[str]) -> Iterator[str]:
-    for value in values:
-        yield f"  {name:8} {value}"
-        name = ""
+    yield from field("remarks", rows or ["none"])

@@ -20,10 +20,10 @@ class Way:
         return None if self.hop.destination.startswith("[") else Domain(self.hop.destination)
 
 
-def way_to(settings: Settings, domain: Domain) -> Way:
-    """The way mail for a domain goes."""
-    route = settings.route_of(domain)
+def way_to(settings: Settings, destination: str) -> Way:
+    """The way mail for a Domain or an address literal goes."""
+    route = settings.route_of(destination)
     if route is None:
-        return Way(NextHop(domain))
-    words = f"mail for {domain} goes to {route.next_hop} (route for {route.domain})"
+        return Way(NextHop(destination))
+    words = f"mail for {destination} goes to {route.next_hop} (route for {route.domain})"
     return Way(route.next_hop, words)

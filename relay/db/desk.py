@@ -12,7 +12,7 @@ from typing import Any
 from relay.db import jobs
 from relay.db.connection import open_database, storage_errors
 from relay.db.job_row import COLUMNS, history_of, record_of
-from relay.queue.job import Attempted, QueueRecord
+from relay.queue.job import Attempted, Last, QueueRecord
 from relay.queue.selection import EVERYTHING, Selection, Tally
 
 _PAGE = 1000  # jobs at a time: no transaction stays open while somebody reads a pager
@@ -37,6 +37,9 @@ _SUMS = """
          min(created)"""
 _SUMMED = f"""
   FROM job WHERE {_FITS} GROUP BY 1"""
+_LATEST = f"""
+  {_ROWS} FROM job WHERE domain = ? AND json_valid(last)
+  ORDER BY json_extract(last, '$.time') DESC LIMIT 1"""
 _START = ("", 0)
 
 Row = tuple[Any, ...]
@@ -80,6 +83,17 @@ class Desk:
                 min(before.oldest, one.oldest),
             )
         return sorted(sums.values(), key=lambda one: (-one.jobs, one.value))
+
+    def next_attempt(self, domain: str) -> float | None:
+        """When the next job of a recipient domain is due; None: none waits for its time."""
+        query = "SELECT min(next_attempt) FROM job WHERE state = 'waiting' AND domain = ?"
+        due = [time for (time,) in self._read(query, (domain,)) if time is not None]
+        return min(due, default=None)
+
+    def last_attempt(self, domain: str) -> Last | None:
+        """The latest attempt at any job of a recipient domain; None before the first."""
+        lasts = [record_of(row).last for row in self._read(_LATEST, (domain,))]
+        return max((one for one in lasts if one), key=lambda one: one.time, default=None)
 
     def history(self, job_id: str) -> list[Attempted]:
         """How the job's attempts ended, the oldest first; of many only the last."""

@@ -65,8 +65,7 @@ class Session:
         connection is not waited for long."""
         replies: dict[str, Reply] = {}
         try:
-            setback = None if self._ready else await self._open(hurried=hurried)
-            setback = setback or self._obstacle(envelope, content)
+            setback = await self._come_up(envelope, content.size, hurried=hurried)
             if setback is None:
                 await self._transact(envelope, recipients, content, replies)
         except Disconnected as error:
@@ -74,6 +73,15 @@ class Session:
             in_doubt = isinstance(error, InDoubt)
             return Exchange(replies, str(error), in_doubt, self.tls, self._offer.has("DSN"))
         return setback or Exchange(replies, tls=self.tls, dsn=self._offer.has("DSN"))
+
+    async def probe(self, envelope: Envelope, *, hurried: bool = False) -> HopReport:
+        """What `deliver` would come to for a small message before its first mail command, of which
+        none is given; an exchange without any reply: nothing stands against it."""
+        try:
+            setback = await self._come_up(envelope, 0, hurried=hurried)
+        except Disconnected as error:
+            return Exchange(lost=str(error), tls=self.tls)
+        return setback or Exchange(tls=self.tls)
 
     async def aclose(self) -> None:
         """Say QUIT and close."""
@@ -86,6 +94,10 @@ class Session:
         self._ready = False
         if self._wire:
             self._wire.abort()
+
+    async def _come_up(self, envelope: Envelope, size: int, *, hurried: bool) -> HopReport | None:
+        setback = None if self._ready else await self._open(hurried=hurried)
+        return setback or self._obstacle(envelope, size)
 
     async def _open(self, *, hurried: bool) -> HopReport | None:
         caller = self._caller
@@ -146,8 +158,8 @@ class Session:
         self._ready = refusal is None
         return Declined(refusal, remote=False, tls=self.tls, login=True) if refusal else None
 
-    def _obstacle(self, envelope: Envelope, content: Content) -> HopReport | None:
-        reply = self._offer.obstacle(envelope, content.size)
+    def _obstacle(self, envelope: Envelope, size: int) -> HopReport | None:
+        reply = self._offer.obstacle(envelope, size)
         return Declined(reply, remote=False, tls=self.tls) if reply else None
 
     async def _transact(

@@ -262,3 +262,21 @@ async def test_spools_of_several_workers_are_one_queue_in_order(
     assert ids(desk) == ["Q0.1", "Q1.1", "Q2.1", "Q3.1"]
     assert [(one.value, one.jobs) for one in desk.tally("domain")] == [("d.test", 4)]
     other.close()
+
+
+async def test_what_comes_next_and_what_came_last_of_a_domain(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert (desk.next_attempt("d.test"), desk.last_attempt("d.test")) == (None, None)
+    for number, due in enumerate((900.0, 700.0)):
+        spool = Spool(tmp_path / f"spool-{number}.db")
+        (claim,) = await spool.put(message(f"Q{number}"), claimed=True)
+        last = Last(500.0 - number, "mx.d.test", f"451 {number}")
+        rest = Remainder(("a@d.test",), due, "policy", last, warned=False)
+        await spool.settle(Settlement(claim.job, rest), claimed=True)
+        await spool.put(message(f"E{number}", "a@e.test"), claimed=True)
+        spool.close()
+    assert desk.next_attempt("d.test") == 700.0
+    assert desk.last_attempt("d.test") == Last(500.0, "mx.d.test", "451 0")
+    assert (desk.next_attempt("e.test"), desk.last_attempt("e.test")) == (None, None)
+    desk.hold(None)
+    assert desk.next_attempt("d.test") is None

@@ -552,3 +552,41 @@ async def test_smg_05_size_is_what_the_message_has_without_the_dots_put_in(world
     (message,) = mx.messages
     assert message.content == body + b"\r\n"
     assert message.mail_options == (f"SIZE={len(message.content)}",)
+
+
+class TestProbe:
+    async def test_everything_but_mail(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test")
+        session = call(world, mx)
+        report = await session.probe(mail())
+        await session.aclose()
+        assert report == Exchange(tls="verified TLSv1.3")
+        greeting = ["EHLO relay.lab.test", "STARTTLS", "EHLO relay.lab.test"]
+        assert mx.commands == [*greeting, "QUIT"]
+
+    @pytest.mark.parametrize(
+        ("behaviour", "kind"),
+        [
+            ({"starttls": False}, Unprotected),
+            ({"greeting": "554 no"}, Declined),
+            ({"drop_at": "EHLO"}, Exchange),
+            ({"drop_at": "CONNECT"}, Unreachable),
+        ],
+    )
+    async def test_what_stands_against_it(
+        self, world: World, behaviour: Behaviour, kind: type[HopReport]
+    ) -> None:
+        mx = await world.mx_host("mx.d.test", **behaviour)
+        session = call(world, mx)
+        report = await session.probe(mail())
+        session.abort()
+        assert isinstance(report, kind)
+        assert not isinstance(report, Exchange) or report.lost
+
+    async def test_an_address_that_the_host_cannot_take(self, world: World) -> None:
+        mx = await world.mx_host("mx.d.test", extensions=())
+        session = call(world, mx)
+        report = await session.probe(mail("\u00fc@d.test", smtputf8=True))
+        await session.aclose()
+        assert isinstance(report, Declined)
+        assert report.reply.enhanced == "5.6.7"

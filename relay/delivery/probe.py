@@ -1,0 +1,69 @@
+"""Asks MX hosts what they would do with mail, without sending any (RFC 3207, RFC 8461 §4.2).
+
+Each host is walked as an attempt would walk it alone; connections are those of deliveries.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.auth import as_ours_to_mend
+from relay.delivery.caller import Caller, Timeouts
+from relay.delivery.hop import Exchange, Hop, HopReport, Host, Unreachable
+from relay.delivery.rehearsal import Place, place_of
+from relay.delivery.session import Session
+from relay.envelope import Envelope
+from relay.reply import Reply
+
+# A person waits: less patient than RFC 5321 §4.5.3.2 asks of deliveries
+PATIENCE = Timeouts(connect=10, greeting=30, ehlo=20, starttls=20, mail=20, quit=2)
+_LONGEST = 60.0  # seconds for all addresses and levels of one host
+_AT_ONCE = 10  # hosts
+_READY = Reply(250, "2.0.0", "nothing stands against it")
+
+
+class Prober:
+    """Calls hosts; `caller` says how, `by_route` whether a route leads there."""
+
+    def __init__(self, caller: Caller, *, by_route: bool, longest: float = _LONGEST) -> None:
+        """`longest` is in seconds, for one host."""
+        self._caller = caller
+        self._by_route = by_route
+        self._longest = longest
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def probe(
+        self, terms: Terms, hosts: Sequence[Host], envelope: Envelope
+    ) -> dict[Place, HopReport]:
+        """What each hop came to of an attempt with all of these hosts; those that policy or DNS
+        rule out are not called."""
+        reports: dict[Place, HopReport] = {}
+        async with asyncio.TaskGroup() as calls:
+            for host in hosts:
+                calls.create_task(self._walk(terms, host, envelope, reports))
+        return reports
+
+    async def _walk(
+        self, terms: Terms, host: Host, envelope: Envelope, reports: dict[Place, HopReport]
+    ) -> None:
+        async with self._turns:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + self._longest
+            attempt = Attempt(terms, [host], envelope.recipients, loop.time())
+            while hop := attempt.next_hop():
+                reports[place_of(hop)] = report = await self._call(hop, envelope, end)
+                attempt.feed(report, loop.time())
+
+    async def _call(self, hop: Hop, envelope: Envelope, end: float) -> HopReport:
+        session = Session(hop.host, hop.address, hop.level, self._caller)
+        try:
+            async with asyncio.timeout_at(end):
+                report = await session.probe(envelope, hurried=hop.hurried)
+        except TimeoutError:
+            session.abort()
+            return Unreachable(f"the probe took longer than {self._longest:.0f} seconds")
+        await session.aclose()
+        if isinstance(report, Exchange) and not report.lost:
+            report = replace(report, replies=dict.fromkeys(hop.recipients, _READY))
+        return as_ours_to_mend(report) if self._by_route else report

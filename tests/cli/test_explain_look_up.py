@@ -1,0 +1,109 @@
+"""`relay explain` by another mode, by a route, and for addresses of all kinds."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.lab.world import World
+from tests.cli.scenes import (
+    Scene,
+    clear,
+    explain,
+    good,
+    host,
+    no_policy,
+    set_up,
+    testing_unlisted,
+    told,
+    unlisted,
+)
+
+
+class TestAsIf:
+    @pytest.mark.parametrize(
+        ("scene", "mode", "status"),
+        [
+            (testing_unlisted, "enforce", "deferred"),
+            (testing_unlisted, "none", "delivered"),
+            (unlisted, "testing", "delivered"),
+            (no_policy, "enforce", "deferred"),
+            (no_policy, "testing", "delivered"),
+            (good, "enforce", "delivered"),
+        ],
+    )
+    async def test_another_mode(
+        self, world: World, path: Path, scene: Scene, mode: str, status: str
+    ) -> None:
+        await scene(world)
+        _, shown = await told(path, "u@d.test", "--probe", "--as-if", mode)
+        assert (shown["outcome"]["status"], shown["as_if"]) == (status, mode)
+        assert shown["tls"]["mode"] == mode
+
+    async def test_without_a_policy_the_hosts_there_are_count_as_listed(
+        self, world: World, path: Path
+    ) -> None:
+        await clear(world)
+        _, shown = await told(path, "u@d.test", "--as-if", "enforce")
+        assert shown["outcome"]["status"] == "offered"
+        assert shown["hosts"][0]["match"] == "mx.d.test"
+        run = await explain(path, "u@d.test", "--as-if", "enforce")
+        assert "d.test: publishes no MTA-STS policy" in run.stdout
+        assert "  as if    mode enforce" in run.stdout
+
+
+class TestRoutes:
+    def add_route(self, path: Path, next_hop: str, more: str = "") -> Path:
+        route = f'[[route]]\ndomain = "*"\nnext_hop = "{next_hop}"\n{more}'
+        path.write_text(path.read_text("utf-8") + route, "utf-8")
+        return path
+
+    async def test_sts_14_the_policy_of_the_next_hop_holds(self, world: World, path: Path) -> None:
+        await good(world)
+        status, shown = await told(self.add_route(path, "d.test"), "u@a.test", "--probe")
+        assert status == 0
+        assert shown["policy"]["domain"] == "d.test"
+        assert shown["tls"]["setting"] == "route[0].tls"
+        assert shown["route"] == "mail for a.test goes to d.test (route for *)"
+
+    async def test_what_is_wrong_with_a_route_does_not_bounce(self, path: Path) -> None:
+        run = await explain(self.add_route(path, "d.test"), "u@a.test")
+        assert run.returncode == 3
+        assert "would be deferred (dns): 451 4.3.5 route[0].next_hop of our" in run.stdout
+
+    async def test_the_login_is_tried(self, world: World, path: Path) -> None:
+        mx = await host(world, accounts={"joe": "secret"})
+        set_up(world, None)
+        file = path.parent / "c.toml"
+        file.write_text('username = "joe"\npassword = "wrong"\n', "utf-8")
+        file.chmod(0o600)
+        self.add_route(path, "d.test", 'credentials = "c.toml"\n')
+        run = await explain(path, "u@a.test", "--probe")
+        assert run.returncode == 3
+        assert "does not take the relay's credentials" in run.stdout
+        assert "wrong" not in run.stdout
+        assert mx.logins == [("joe", "wrong")]
+        offline = await explain(path, "u@a.test", "--offline")
+        assert "verified TLS and nothing less (route[0].tls)" in offline.stdout
+
+
+async def test_an_address_literal(world: World, path: Path) -> None:
+    mx = await host(world, "another")
+    run = await explain(path, f"u@[{mx.address}]", "--probe")
+    assert run.returncode == 0
+    assert run.stdout.startswith(
+        f"u@[{mx.address}] would be delivered to {mx.address} over TLSv1.3"
+    )
+    assert f"[{mx.address}]: an address has no MTA-STS policy" in run.stdout
+    assert not world.dns.queries
+    status, shown = await told(path, f"u@[{mx.address}]", "--offline")
+    assert (status, shown["outcome"]["status"]) == (3, "unknown")
+
+
+async def test_utf_8_addresses(world: World, path: Path) -> None:
+    await host(world, extensions=())
+    world.domain("xn--bcher-kva.test", mx=[(10, "mx.d.test")])
+    run = await explain(path, "joe@b\u00fccher.test", "--probe")
+    assert run.returncode == 0
+    run = await explain(path, "j\u00f6e@b\u00fccher.test", "--probe")
+    assert run.returncode == 1
+    assert "would be bounced: 553 5.6.7 mx.d.test does not take UTF-8 addresses" in run.stdout
