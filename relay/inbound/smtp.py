@@ -2,6 +2,7 @@
 
 import re
 
+from relay.errors import StorageError
 from relay.inbound.command import CommandError, parse_mail, parse_rcpt
 from relay.inbound.login import Verdict
 from relay.inbound.reception import Reception
@@ -191,7 +192,8 @@ class RelaySMTP(ClientSession):
         if refusal := self._hooks.refusal_of(session, upload.content):
             return refusal
         with self.keeping():
-            body = await upload.complete()
-            if upload.trouble:
-                return self._hooks.put_off(upload.trouble)
+            try:
+                body = await upload.complete()
+            except StorageError as error:
+                return self._hooks.put_off(error)
             return await self._hooks.keep(session, transaction, body)

@@ -53,7 +53,7 @@ class Body:
 class Upload:
     """Content as it comes; used in a `with`, so that no file is left open.
 
-    `trouble` is why it could not be written, and then it is only read to its end.
+    What cannot be written is only read to its end.
     """
 
     def __init__(self, directory: Path, limit: int, *, normalise: bool) -> None:
@@ -62,7 +62,7 @@ class Upload:
         self._file: IO[bytes] | None = None
         self._writing: asyncio.Future[None] | None = None
         self.content = Content(limit, normalise=normalise)
-        self.trouble: StorageError | None = None
+        self._trouble: StorageError | None = None
 
     def __enter__(self) -> "Upload":
         return self
@@ -82,11 +82,14 @@ class Upload:
         return rest
 
     async def complete(self) -> Body:
-        """The content, once it is complete and neither too large nor in trouble."""
+        """The content, once it is complete and not too large. Raises StorageError."""
         eight_bit = self.content.eight_bit
+        if self._file:
+            await self._write()
+        if self._trouble:
+            raise self._trouble
         if not self._file:
             return Body(self.content.drain(), eight_bit=eight_bit)
-        await self._write()
         whole = mmap.mmap(self._file.fileno(), _ROOM + self.content.size)
         return Body(whole, eight_bit=eight_bit, room=_ROOM)
 
@@ -98,7 +101,7 @@ class Upload:
             await asyncio.shield(self._writing)
         except OSError as error:
             kind = StorageFullError if error.errno in _FULL else StorageError
-            self.trouble = kind(f"{self._directory}: {error.strerror}")
+            self._trouble = kind(f"{self._directory}: {error.strerror}")
             self.content.discard()
 
     def _close(self, written: "asyncio.Future[None] | None" = None) -> None:

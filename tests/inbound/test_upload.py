@@ -1,11 +1,13 @@
 """Content while it comes in: the same from memory and from a file."""
 
 import asyncio
+import resource
 import threading
 from pathlib import Path
 
 import pytest
 
+from relay.errors import StorageFullError
 from relay.inbound import upload as module
 from relay.inbound.upload import Body, Upload
 from tests.inbound.dialogue import PATIENCE, names_in
@@ -87,6 +89,18 @@ async def test_a_client_that_vanishes_while_its_content_is_written(
     async with asyncio.timeout(PATIENCE):
         while not (files and files[0] and files[0].closed):
             await asyncio.to_thread(lambda: None)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [1_000_000, 1_200_000], ids=["at the end", "before"])
+async def test_srv_18_a_disk_that_fills_up_amid_the_content(tmp_path: Path, size: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
+    try:
+        with pytest.raises(StorageFullError):
+            await taken(tmp_path, b"z" * size + b"\r\n", 65_536)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert names_in(tmp_path) == []
 
 
