@@ -155,6 +155,10 @@ class Relay:
                 if deliverer is not self._deliverer:
                     await deliverer.aclose()
 
+    def rest(self) -> None:
+        """Begin no further delivery; mail that still comes in is kept for the next start."""
+        self._scheduler.rest()
+
     async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Let attempts end for `timeout` seconds, then cut them; they stay queued."""
         await self._scheduler.aclose(timeout)

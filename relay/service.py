@@ -109,6 +109,7 @@ class _Service:
             # without a supervisor a new relay may begin at any moment: make room at once
             timeout = 0.0 if self._orphaned else self.settings.server.stop_timeout
             begun = loop.time()
+            relay.rest()
             await listeners.close(timeout)
             await relay.aclose(max(0.0, timeout - (loop.time() - begun)))
 

@@ -5,7 +5,7 @@ import logging
 import signal
 import smtplib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import orjson
@@ -186,6 +186,31 @@ async def test_a_signal_while_it_ends_does_no_harm(
         mx.stall_at = None
         mx.resume.set()
         await mx.received(1)
+
+
+async def test_srv_23_mail_that_ends_amid_the_stop_is_kept_for_the_next_start(
+    world: World, mx: MxHost, tmp_path: Path
+) -> None:
+    async with running(world, tmp_path) as relay:
+        await asyncio.to_thread(_send_amid_the_stop, relay.port)
+    assert not mx.connections  # a delivery so late might have been cut with its final dot out
+    async with running(world, tmp_path):
+        await mx.received(1)
+
+
+def _send_amid_the_stop(port: int) -> None:
+    with (
+        closing(smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE)) as idle,
+        closing(smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE)) as client,
+    ):
+        client.helo("client.test")
+        client.mail("me@a.test")
+        client.rcpt("u@d.test")
+        client.docmd("DATA")
+        signal.raise_signal(signal.SIGTERM)
+        assert idle.getreply()[0] == 421
+        client.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        assert client.getreply()[0] == 250
 
 
 async def test_many_signals_at_once_leave_the_last_configuration(

@@ -84,6 +84,7 @@ class Scheduler:
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
         self._tasks: set[Task[None]] = set()
         self._wake = asyncio.Event()
+        self._resting = False  # nothing more is started
         self._closing = asyncio.Event()
         self._broken: StorageClosedError | None = None  # nothing goes on in this storage
         self._offset: float | None = None  # of the time of day to the loop's own
@@ -106,8 +107,8 @@ class Scheduler:
         await asyncio.shield(kept)
 
     async def run(self) -> None:
-        """Start what is due, until cancelled or closed. Raises StorageClosedError."""
-        while not self._closing.is_set():
+        """Start what is due, until cancelled or at rest. Raises StorageClosedError."""
+        while not self._resting:
             self._wake.clear()
             try:
                 await self._correct_times()
@@ -119,16 +120,22 @@ class Scheduler:
                 raise self._broken
             await _wait_for(self._wake, _POLL)
 
-    async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
-        """Start nothing more; let attempts end for `timeout` seconds, then cut them.
-
-        What was cut waits in the store, due at the next start.
-        """
-        self._closing.set()
+    # Before the end: the later an attempt begins, the likelier it is cut with its final dot out
+    def rest(self) -> None:
+        """Start nothing more; what is accepted from now on waits in the store."""
+        self._resting = True
         self._wake.set()
         self._waiting.clear()
         for turn in self._turns.values():
             turn.cancel()
+
+    async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
+        """Rest, accept nothing more; let attempts end for `timeout` seconds, then cut them.
+
+        What was cut waits in the store, due at the next start.
+        """
+        self.rest()
+        self._closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._delivering:
@@ -171,7 +178,7 @@ class Scheduler:
     # Whether the message's jobs come straight into the window; else the store is to be asked
     def _admit(self, message: Message) -> bool:
         domains = {parse_mailbox(one).destination for one in message.envelope.recipients}
-        has_room = all(map(self._window.has_room, domains))
+        has_room = not self._resting and all(map(self._window.has_room, domains))
         self._behind = self._behind or not has_room
         return has_room
 
@@ -199,7 +206,7 @@ class Scheduler:
         self._wake.set()
 
     def _take_on(self, claims: Sequence[Claim]) -> None:
-        if self._closing.is_set():
+        if self._resting:
             return  # they are released with all others
         now = asyncio.get_running_loop().time()
         for claim in (Claim(one.job, one.body, now) for one in claims):
@@ -224,7 +231,7 @@ class Scheduler:
 
     def _take_turn(self, domain: str) -> None:
         del self._turns[domain]
-        if domain in self._waiting and not self._closing.is_set():
+        if domain in self._waiting and not self._resting:
             self._start_waiting(domain)
 
     def _start(self, claim: Claim) -> None:
@@ -237,7 +244,7 @@ class Scheduler:
     def _next(self, domain: str) -> None:
         self._slots.give_back(domain)
         for other in list(self._waiting):
-            if not self._slots.free or self._closing.is_set():
+            if not self._slots.free or self._resting:
                 break
             self._start_waiting(other)
         if self._behind and sum(map(len, self._waiting.values())) < _FEW:

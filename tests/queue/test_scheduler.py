@@ -534,6 +534,21 @@ async def test_closing_waits_for_attempts_and_starts_no_more(build: Build, tmp_p
     assert (left.id, left.state, left.attempts) == ("Q2.1", "waiting", 0)
 
 
+async def test_at_rest_mail_is_kept_and_no_attempt_begins(build: Build, tmp_path: Path) -> None:
+    async with build(Limits(per_domain=alike(1))) as house:
+        house.script.slow.add("d.test")
+        await house.accept("Q1", "a@d.test")
+        await house.accept("Q2", "b@d.test")
+        await house.script.begun(1)
+        house.scheduler.rest()
+        await house.accept("Q3", "c@e.test")
+        house.script.open["d.test"].set()
+        await house.told.count(1)
+    assert house.script.log == [("d.test", "a@d.test")]
+    left = [(job.id, job.state, job.attempts) for job in Desk(tmp_path).jobs()]
+    assert left == [("Q2.1", "waiting", 0), ("Q3.1", "waiting", 0)]
+
+
 async def test_an_attempt_that_is_cut_waits_and_is_not_counted(
     build: Build, tmp_path: Path
 ) -> None:
