@@ -41,6 +41,7 @@ class Action(StrEnum):
 
     REFUSED = "refused"  # this host was not given the mail
     DELIVERED = "delivered"  # the violation did not keep the mail from this host
+    WAIVED = "waived"  # nor did it, but only as a waiver of ours let it pass
     NOTED = "noted"  # no delivery concerned
 
 

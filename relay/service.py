@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from relay import config
 from relay.app import Relay
+from relay.clock import SystemClock
 from relay.config import Settings
 from relay.errors import ConfigError, RelayError, StorageDamagedError
 from relay.inbound.server import Listeners
@@ -134,11 +136,18 @@ class _Service:
                 await relay.renew(settings)
                 self.settings = settings
                 log.warning("the configuration has been read again and is in force")
+                self._warn()
             reception = build_reception(settings, relay.hooks)
             listeners.renew(listen_settings(settings, self._worker), reception)
         except RelayError as error:
             # a file that has changed since the configuration was read
             log.error("not everything could be renewed: %s", error)  # noqa: TRY400
+
+    # Of several workers one tells
+    def _warn(self) -> None:
+        if self._worker.number == 0:
+            for warning in config.warnings(self.settings, SystemClock().now()):
+                log.warning("%s", warning)
 
     async def _end_reload(self) -> None:
         # without any handler the signal would end the process at once

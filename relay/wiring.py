@@ -7,7 +7,6 @@ from relay.db.policies import PolicyTable
 from relay.delivery.caller import Sources
 from relay.delivery.deliverer import DeliverySettings
 from relay.delivery.own import OwnAddresses
-from relay.delivery.tls import Floors
 from relay.inbound.certificate import CertificateFiles
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.login import Login
@@ -80,7 +79,7 @@ def delivery_settings(settings: Settings) -> DeliverySettings:
         host_bound=config.host_bounds(settings),
         ca_file=settings.ca_file,
         sources=Sources(settings.delivery.source_ipv4, settings.delivery.source_ipv6),
-        floors=Floors(settings.tls.testing, settings.tls.no_policy),
+        tls=config.tls_rules(settings),
     )
 
 

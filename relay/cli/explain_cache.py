@@ -12,7 +12,6 @@ from relay.config import Settings
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.rehearsal import Verdict
 from relay.delivery.terms import terms_for
-from relay.delivery.tls import Floors
 from relay.mta_sts.policy import Policy, PolicyResult
 
 
@@ -23,8 +22,8 @@ def explain_offline(
     view = _view(settings, way)
     hop = find_route(question.destination, config.next_hops(settings))
     mode = question.as_if or view.result.policy.mode
-    floors = Floors(settings.tls.testing, settings.tls.no_policy)
-    terms = terms_for(hop or NextHop(question.destination), mode, None, floors)
+    rules = config.tls_rules(settings)
+    terms = terms_for(hop or NextHop(question.destination), mode, None, rules)
     return Explanation(
         question.address, Verdict("unknown"), queued, view, terms, as_if=question.as_if
     )

@@ -10,13 +10,13 @@ from relay.cli.policy_look_up import LookUps, look_ups
 from relay.cli.policy_text import View
 from relay.clock import SystemClock
 from relay.config import Settings
-from relay.delivery.attempt import Terms
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.deliverer import DeliverySettings, build_caller, build_planner
 from relay.delivery.hop import HopReport, Host
 from relay.delivery.plan import Plan
 from relay.delivery.probe import PATIENCE, Prober
 from relay.delivery.rehearsal import Place, Verdict, rehearse, verdict_of
+from relay.delivery.terms import Terms
 from relay.envelope import Envelope
 from relay.evidence import PolicySnapshot
 from relay.mta_sts.finder import Found
@@ -75,7 +75,7 @@ def _as_if(plan: Plan, mode: str) -> Plan:
 async def _judge(
     delivery: DeliverySettings, plan: Plan, told: Explanation, *, probe: bool
 ) -> Explanation:
-    terms, address = plan.terms(delivery.floors), told.address
+    terms, address = plan.terms(delivery.tls), told.address
     reports = await _probe(delivery, plan, terms, address) if probe else {}
     now = SystemClock().now()
     verdict = rehearse(terms, plan.hosts, address, reports, now)
@@ -105,7 +105,8 @@ async def _probe(
     )
     envelope = Envelope(None, (address,))
     envelope = replace(envelope, smtputf8=envelope.has_utf8_address)
-    return await Prober(caller, by_route=hop.route is not None).probe(terms, plan.hosts, envelope)
+    prober = Prober(caller, by_route=hop.route is not None)
+    return await prober.probe(terms, plan.hosts, envelope, SystemClock().now())
 
 
 def _pattern(host: Host, policy: Policy | None) -> str | None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from relay.cli.explain_view import Explanation, HostView, Queued
 from relay.cli.policy_text import View
-from relay.delivery.attempt import Terms
 from relay.delivery.rehearsal import Verdict
+from relay.delivery.terms import Terms
 from relay.evidence import Finding
 from relay.timestamp import rfc3339
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from relay.cli.explain_view import Explanation, HostView, Queued
 from relay.cli.output import printable
 from relay.cli.policy_text import describe, field, span
-from relay.delivery.attempt import Terms
 from relay.delivery.rehearsal import Verdict
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Level
 from relay.evidence import Action
 

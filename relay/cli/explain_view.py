@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relay.cli.policy_text import View
-from relay.delivery.attempt import Terms
 from relay.delivery.rehearsal import Verdict
+from relay.delivery.terms import Terms
 from relay.queue.job import Last
 
 

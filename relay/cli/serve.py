@@ -32,7 +32,7 @@ def command(config_path: str | None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[JournalHandler(journal)])
     # aiosmtpd logs each line of a client; what matters is in our own events
     logging.getLogger("mail.log").setLevel(logging.ERROR)
-    for warning in config.warnings(settings):
+    for warning in config.warnings(settings, SystemClock().now()):
         journal.write("warning", message=warning)
     clients = settings.server.max_connections
     if (room := make_room(clients)) < clients:

@@ -16,6 +16,7 @@ _ALIKE = 10  # records whose queue ids are told
 _DONE = {
     "refused": "refused: this host was not given the mail",
     "delivered": "delivered: the mail went to this host all the same",
+    "waived": "waived: the mail went to this host, as a waiver of ours let it pass",
     "noted": "noted: no delivery was concerned",
 }
 _Field = tuple[str, object]

@@ -14,6 +14,11 @@ from relay.config.limits import domain_bounds, faults_of_limits, host_bounds
 from relay.config.reader import read
 from relay.config.routes import faults_of_credentials, faults_of_routes, next_hops
 from relay.config.sections import Settings
+from relay.config.waivers import (
+    faults_of_waivers,
+    tls_rules,
+    warnings_about_waivers,
+)
 from relay.errors import ConfigError
 
 __all__ = [
@@ -25,6 +30,7 @@ __all__ = [
     "load",
     "next_hops",
     "parse",
+    "tls_rules",
     "warnings",
 ]
 
@@ -89,9 +95,9 @@ def parse(table: Mapping[str, Any], directory: Path) -> Settings:
     return settings
 
 
-def warnings(settings: Settings) -> list[str]:
-    """What is allowed but may surprise, one sentence each."""
-    found = []
+def warnings(settings: Settings, now: float) -> list[str]:
+    """What is allowed but may surprise, one sentence each; `now` is in seconds since 1970."""
+    found = list(warnings_about_waivers(settings, now))
     if settings.hostname.startswith("["):
         found.append(
             f"server.hostname: the machine has no full host name, so the relay calls itself "
@@ -132,6 +138,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             yield f"server.{key}: needs a certificate, server.tls_cert"
     yield from faults_of_routes(settings)
     yield from faults_of_limits(settings)
+    yield from faults_of_waivers(settings)
     # RFC 5321 §7.1 and common sense: no open relay, however the networks are cut
     everybody = [
         net

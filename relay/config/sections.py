@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.address import AddressError, Network, parse_domain
-from relay.config import values
+from relay.config import values, waiver_values
 from relay.delivery.next_hop import NextHop, find_route
 
 
@@ -181,6 +181,27 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Require:
+    """One [[require]]: the least TLS for a policy domain, or for those of a pattern."""
+
+    domain: str = _required(values.domain_pattern)
+    tls: str = _required(values.one_of("encrypt", "verify"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """One [[waiver]]: which kinds of failure a policy domain is forgiven, until when, and why.
+
+    `until` is in seconds since 1970.
+    """
+
+    domain: str = _required(waiver_values.policy_domain)
+    allow: tuple[str, ...] = _required(waiver_values.kinds)
+    until: float = _required(waiver_values.moment)
+    reason: str = _required(waiver_values.sentence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
     """Where violations are recorded; `keep` is how long the ledger has them, in seconds."""
 
@@ -204,6 +225,8 @@ class Settings:
     mta_sts: MtaSts = MtaSts()
     delivery: Delivery = Delivery()
     route: tuple[Route, ...] = _sections(Route)
+    require: tuple[Require, ...] = _sections(Require)
+    waiver: tuple[Waiver, ...] = _sections(Waiver)
     limit: tuple[Limit, ...] = _sections(Limit)
     violations: Violations = Violations()
     directory: Path = Path()

@@ -1,12 +1,14 @@
 """The control flow of one attempt (RFC 8461 §5, RFC 5321 §5.1) as pure state. Does no I/O.
 
 Hosts are walked in the order given, each host's addresses in turn until one answers, at that
-address the levels of the ladder from the top. The walk is a generator: it yields hops and is sent
-what each of them came to.
+address the levels of the ladder from the top. What is left then is offered to hosts that a waiver
+lets pass, those with the fewest flaws first: so a waiver changes nothing for mail that goes without
+one. The walk is a generator: it yields hops and is sent what each of them came to.
 """
 
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.delivery import blame
 from relay.delivery.blame import Blame
@@ -17,31 +19,21 @@ from relay.delivery.hop import (
     Hop,
     HopReport,
     Host,
+    Lapsed,
     Unprotected,
     Unreachable,
+    Waived,
 )
-from relay.delivery.tls import Ladder, reason_for, rungs_below
-from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.delivery.terms import Terms
+from relay.delivery.tls import reason_for, rungs_below
+from relay.delivery.waiver import ended_waiver, find_waiver
+from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason
 from relay.reply import Severity
 
 _TIME_LIMIT = 1800.0  # seconds; then no new address is tried: many silent ones would take hours
 _SHOWN = 5  # patterns told in a sentence; a policy has room for ten thousand
 _Walk = Generator[Hop, HopReport, None]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels.
-
-    `floor` is the setting that gave the lowest level; None: it is the mode's in [tls].
-    """
-
-    domain: str
-    mode: str
-    snapshot: PolicySnapshot | None
-    ladder: Ladder
-    floor: str | None = None
 
 
 class Attempt:
@@ -61,6 +53,7 @@ class Attempt:
         self._outcomes: dict[str, Outcome] = {}
         self._blames: dict[str, list[Blame]] = {one: [] for one in recipients}
         self._findings: dict[tuple[str, Failure], Finding] = {}
+        self._opened = deque[tuple[Host, Waived]]()  # hosts ruled out but for a waiver
         self._walk = self._over(hosts)
         self._hop = next(self._walk, None)
 
@@ -86,39 +79,43 @@ class Attempt:
             # RFC 8461 §5.1: an unlisted host is passed over as though unreachable
             if not host.listed and self._terms.mode == "enforce":
                 self._hold(host, self._mismatch(host))
-            elif host.trouble:
-                self._charge(host.trouble)
             else:
-                yield from self._visit(host)
+                yield from self._visit(host, None)
             if not self._pending:
                 return
+        while self._opened and self._pending:
+            yield from self._visit(*self._opened.popleft())
 
     # RFC 5321 §5.1: each address in turn; the first that answers speaks for the host
-    def _visit(self, host: Host) -> _Walk:
+    def _visit(self, host: Host, waived: Waived | None) -> _Walk:
+        if host.trouble:
+            self._charge(host.trouble)
+            return
         unreached = blame.unreachable(host.name, host.addresses[0], "the attempt took too long")
         for address in host.addresses:
             if self._now - self._begun > _TIME_LIMIT:
                 break
             hurried = address != host.addresses[-1]
-            report = yield from self._descend(host, address, hurried=hurried)
+            report = yield from self._descend(host, address, waived, hurried=hurried)
             if not isinstance(report, Unreachable):
                 return
             unreached = blame.unreachable(host.name, address, report.why)
         self._charge(unreached)
 
     def _descend(
-        self, host: Host, address: str, *, hurried: bool
+        self, host: Host, address: str, waived: Waived | None, *, hurried: bool
     ) -> Generator[Hop, HopReport, HopReport]:
-        rungs = self._terms.ladder
+        rungs = (waived.waiver.level,) if waived else self._terms.ladder
         while True:
-            hop = Hop(host.name, address, rungs[0], rungs[-1], tuple(self._pending), hurried)
+            told = (tuple(self._pending), hurried, waived)
+            hop = Hop(host.name, address, rungs[0], rungs[-1], *told)
             report = yield hop
-            self._note_mismatch(host, report)
+            self._note_contact(host, hop, report)
             match report:
-                case Unprotected(flaw):
+                case Unprotected(flaw) | Lapsed(flaw):
                     rungs = rungs_below(rungs, hop.level, flaw.failure)
                     if not rungs:
-                        self._hold(host, flaw, address)
+                        self._hold(host, flaw, hop)
                         return report
                     self._note(host, flaw, Action.DELIVERED, address)
                 case Exchange():
@@ -159,14 +156,29 @@ class Attempt:
         for recipient in self._pending:
             self._blames[recipient].append(cause)
 
-    # RFC 8461 §5: policy or floor keep the mail from this host
-    def _hold(self, host: Host, flaw: Flaw, *addresses: str) -> None:
+    # RFC 8461 §5: policy or floor keep the mail from this host, at least until all others are asked
+    def _hold(self, host: Host, flaw: Flaw, hop: Hop | None = None) -> None:
         reason = reason_for(self._terms.mode)
-        text = f"{flaw.detail}; {self._bar()}"
+        text = f"{flaw.detail}; {self._bar()}{self._lapse(flaw)}"
         held = replace(flaw, detail=text) if reason is Reason.TLS_FLOOR else flaw
-        self._note(host, held, Action.REFUSED, *addresses)
+        self._note(host, held, Action.REFUSED, *([hop.address] if hop else []))
+        if waived := self._waived(flaw, hop):
+            self._opened.append((host, waived))
+            return
         cause = blame.unprotected(reason, flaw.failure, text, host.name)
-        self._charge(replace(cause, address=addresses[0] if addresses else None))
+        self._charge(replace(cause, address=hop.address if hop else None))
+
+    # Each waiver asks for less than the hop before: so the walk ends
+    def _waived(self, flaw: Flaw, hop: Hop | None) -> Waived | None:
+        waiver = find_waiver(self._terms.waivers, flaw.failure, self._now)
+        if waiver is None or (hop and waiver.level >= hop.level):
+            return None
+        before = hop.waived.until if hop and hop.waived else waiver.until
+        return Waived(flaw, waiver, min(before, waiver.until))
+
+    def _lapse(self, flaw: Flaw) -> str:
+        ended = ended_waiver(self._terms.waivers, flaw.failure, self._now)
+        return f"; {ended} has ended" if ended else ""
 
     def _bar(self) -> str:
         domain, mode = self._terms.domain, self._terms.mode
@@ -177,8 +189,14 @@ class Attempt:
         return f"our own least TLS level ({floor}) keeps the mail of {domain} back"
 
     # RFC 8461 §5: testing mode delivers to an unlisted host all the same; the contact is recorded
-    def _note_mismatch(self, host: Host, report: HopReport) -> None:
-        if not host.listed and not isinstance(report, Unreachable):
+    def _note_contact(self, host: Host, hop: Hop, report: HopReport) -> None:
+        if isinstance(report, Unreachable | Lapsed):
+            return
+        if hop.waived:
+            flaw, waiver = hop.waived.flaw, hop.waived.waiver
+            detail = f"{flaw.detail}; {waiver} lets it pass: {waiver.reason}"
+            self._note(host, replace(flaw, detail=detail), Action.WAIVED, hop.address)
+        elif not host.listed:
             self._note(host, self._mismatch(host), Action.DELIVERED)
 
     def _mismatch(self, host: Host) -> Flaw:
@@ -189,8 +207,9 @@ class Attempt:
 
     # Once for each host and failure; the last one tells whether it kept the mail from the host
     def _note(self, host: Host, flaw: Flaw, action: Action, *addresses: str) -> None:
-        # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them
-        if self._terms.mode not in ("enforce", "testing"):
+        # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them; what a
+        # waiver does is recorded all the same
+        if self._terms.mode not in ("enforce", "testing") and action is not Action.WAIVED:
             return
         self._findings[host.name, flaw.failure] = Finding(
             time=self._now,

@@ -23,6 +23,7 @@ from relay.delivery.hop import (
     Hop,
     HopReport,
     Host,
+    Lapsed,
     Unprotected,
     Unreachable,
 )
@@ -33,7 +34,7 @@ from relay.delivery.plan import FindPolicy, Planner
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Router
 from relay.delivery.session import Session
-from relay.delivery.tls import Floors
+from relay.delivery.terms import Rules
 from relay.delivery.transaction import Content, content_of
 from relay.envelope import Envelope
 from relay.outcome import DeliveryResult
@@ -61,7 +62,7 @@ class DeliverySettings:
     host_bound: FindBound = lambda _: Bound(20)
     ca_file: Path | None = None
     sources: Sources = field(default_factory=Sources)
-    floors: Floors = field(default_factory=Floors)
+    tls: Rules = field(default_factory=Rules)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
@@ -134,7 +135,7 @@ class Deliverer:
         if isinstance(plan.route, Blame):
             outcomes = [outcome_of(one, plan.route) for one in envelope.recipients]
             return DeliveryResult(tuple(outcomes), findings)
-        terms, now = plan.terms(self._settings.floors), self._clock.now()
+        terms, now = plan.terms(self._settings.tls), self._clock.now()
         attempt = Attempt(terms, self._ordered(plan.hosts, now), envelope.recipients, now)
         load = _Load(envelope, content_of(body), since)
         await self._act(attempt, plan.next_hop, terms.mode, load)
@@ -152,7 +153,8 @@ class Deliverer:
     async def _act(self, attempt: Attempt, next_hop: NextHop, mode: str, load: _Load) -> None:
         port = next_hop.port or self._settings.port
         while hop := attempt.next_hop():
-            key = SessionKey(hop.host, hop.address, port, hop.level, mode, next_hop.identity)
+            place = (hop.host, hop.address, port, hop.level)
+            key = SessionKey(*place, mode, next_hop.identity, hop.waived_for)
             report = await self._visit(hop, key, load)
             if next_hop.route:
                 report = as_ours_to_mend(report)
@@ -179,6 +181,9 @@ class Deliverer:
             return refusal
         mail = (load.envelope, hop.recipients, load.content)
         async with self._pool.session(key, hop.least) as session:
+            # the turn may have been long in coming
+            if hop.waived and self._clock.now() >= hop.waived.until:
+                return Lapsed(hop.waived.flaw)
             kept = session.is_ready
             report = await session.deliver(*mail, hurried=hop.hurried)
         if kept and _is_silent(report):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from relay.delivery.blame import Blame
 from relay.delivery.tls import Level
+from relay.delivery.waiver import Waiver
 from relay.evidence import Failure, Handshake
 from relay.reply import Reply, Severity
 
@@ -25,22 +26,6 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
-    """The next thing to do: offer the mail for these recipients to this address at this level.
-
-    `least` is the lowest level that would do for this host; equal to `level` on the last rung.
-    `hurried`: the host has another address left, so a silent one is not waited for.
-    """
-
-    host: str
-    address: str
-    level: Level
-    least: Level
-    recipients: tuple[str, ...]
-    hurried: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Flaw:
     """Why a host did not come up to a TLS level; `detail` is one sentence for a person.
 
@@ -53,6 +38,42 @@ class Flaw:
 
 
 @dataclass(frozen=True, slots=True)
+class Waived:
+    """A flaw that a waiver lets pass.
+
+    `until`, in seconds since 1970, is the end of that waiver, or of one that the same host needed
+    before if that is sooner.
+    """
+
+    flaw: Flaw
+    waiver: Waiver
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The next thing to do: offer the mail for these recipients to this address at this level.
+
+    `least` is the lowest level that would do for this host; equal to `level` on the last rung.
+    `hurried`: the host has another address left, so a silent one is not waited for. `waived` None:
+    policy and floors have nothing against the host.
+    """
+
+    host: str
+    address: str
+    level: Level
+    least: Level
+    recipients: tuple[str, ...]
+    hurried: bool = False
+    waived: Waived | None = None
+
+    @property
+    def waived_for(self) -> str | None:
+        """The policy domain whose waiver it needs; None: none."""
+        return self.waived.waiver.domain if self.waived else None
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable:
     """Nobody there: no connection, or no greeting on it. Another address may do better."""
 
@@ -62,6 +83,13 @@ class Unreachable:
 @dataclass(frozen=True, slots=True)
 class Unprotected:
     """The level was not reached; no mail command was given."""
+
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """Before the hop's turn came the waiver ended that let `flaw` pass; nothing was said."""
 
     flaw: Flaw
 
@@ -103,4 +131,4 @@ class Exchange:
         return not self.lost and Severity.SUCCESS in severities and _TOO_MANY_RECIPIENTS in codes
 
 
-HopReport = Unreachable | Unprotected | Declined | Exchange
+HopReport = Unreachable | Unprotected | Lapsed | Declined | Exchange

@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from relay.address import Domain, destination_address
-from relay.delivery.attempt import Terms
 from relay.delivery.blame import Blame
 from relay.delivery.hop import Host
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.route import Route, Router
-from relay.delivery.terms import terms_for
-from relay.delivery.tls import Floors
+from relay.delivery.terms import Rules, Terms, terms_for
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
 from relay.reply import Reply, Severity
@@ -43,11 +41,11 @@ class Plan:
         # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
         return tuple(replace(one, listed=validate_mx(one.name, policy).valid) for one in hosts)
 
-    def terms(self, floors: Floors) -> Terms:
-        """What binds the attempt; `floors` are those of all mail."""
+    def terms(self, rules: Rules) -> Terms:
+        """What binds the attempt; `rules` are those of all mail."""
         if self.found is None:
-            return terms_for(self.next_hop, "none", None, floors)
-        return terms_for(self.next_hop, self.found.policy.mode, self.found.snapshot, floors)
+            return terms_for(self.next_hop, "none", None, rules)
+        return terms_for(self.next_hop, self.found.policy.mode, self.found.snapshot, rules)
 
 
 class Planner:

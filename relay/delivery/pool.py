@@ -18,7 +18,9 @@ class SessionKey:
     """Two deliveries share a connection only where all of this is the same.
 
     With the mode in it a connection opened for a testing domain never serves an enforce one; with
-    the identity, one on which the relay has logged in serves nobody else's mail.
+    the identity, one on which the relay has logged in serves nobody else's mail; with the policy
+    domain whose waiver let it be opened (`waived`; None: no waiver), it serves only what that
+    waiver is for.
     """
 
     host: str
@@ -27,6 +29,7 @@ class SessionKey:
     level: Level
     mode: str
     identity: Credentials | None = None
+    waived: str | None = None
 
 
 class Pool:

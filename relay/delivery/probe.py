@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.auth import as_ours_to_mend
 from relay.delivery.caller import Caller, Timeouts
 from relay.delivery.hop import Exchange, Hop, HopReport, Host, Unreachable
 from relay.delivery.rehearsal import Place, place_of
 from relay.delivery.session import Session
+from relay.delivery.terms import Terms
 from relay.envelope import Envelope
 from relay.reply import Reply
 
@@ -34,26 +35,32 @@ class Prober:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def probe(
-        self, terms: Terms, hosts: Sequence[Host], envelope: Envelope
+        self, terms: Terms, hosts: Sequence[Host], envelope: Envelope, now: float
     ) -> dict[Place, HopReport]:
-        """What each hop came to of an attempt with all of these hosts; those that policy or DNS
-        rule out are not called."""
+        """What each hop came to of an attempt with all of these hosts, begun at `now` (seconds
+        since 1970); those that policy or DNS rule out are not called."""
         reports: dict[Place, HopReport] = {}
         async with asyncio.TaskGroup() as calls:
             for host in hosts:
-                calls.create_task(self._walk(terms, host, envelope, reports))
+                calls.create_task(self._walk(terms, host, envelope, reports, now))
         return reports
 
     async def _walk(
-        self, terms: Terms, host: Host, envelope: Envelope, reports: dict[Place, HopReport]
+        self,
+        terms: Terms,
+        host: Host,
+        envelope: Envelope,
+        reports: dict[Place, HopReport],
+        now: float,
     ) -> None:
         async with self._turns:
             loop = asyncio.get_running_loop()
-            end = loop.time() + self._longest
-            attempt = Attempt(terms, [host], envelope.recipients, loop.time())
+            begun = loop.time()
+            end = begun + self._longest
+            attempt = Attempt(terms, [host], envelope.recipients, now)
             while hop := attempt.next_hop():
                 reports[place_of(hop)] = report = await self._call(hop, envelope, end)
-                attempt.feed(report, loop.time())
+                attempt.feed(report, now + loop.time() - begun)
 
     async def _call(self, hop: Hop, envelope: Envelope, end: float) -> HopReport:
         session = Session(hop.host, hop.address, hop.level, self._caller)

@@ -6,8 +6,9 @@ The attempt alone judges; this only says how far it comes with what is known.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.hop import Hop, HopReport, Host
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Level
 from relay.evidence import Finding
 from relay.outcome import Outcome, Status

@@ -1,15 +1,53 @@
-"""On what terms mail goes to a next hop: its policy and our settings (RFC 8461 §5). Pure."""
+"""What binds an attempt: the policy, our own least TLS levels, waivers. Pure; knows no hosts."""
 
-from relay.delivery.attempt import Terms
-from relay.delivery.next_hop import NextHop
-from relay.delivery.tls import Floors, ladder_for
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relay.delivery.next_hop import NextHop, find_route
+from relay.delivery.tls import Floors, Ladder, Requirement, ladder_for
+from relay.delivery.waiver import Waiver
 from relay.evidence import PolicySnapshot
 
+Waivers = Mapping[str, Sequence[Waiver]]
+"""All waivers, by policy domain."""
 
-def terms_for(
-    next_hop: NextHop, mode: str, snapshot: PolicySnapshot | None, floors: Floors
-) -> Terms:
-    """What binds an attempt under a policy of this mode. A route's floors come before `floors`."""
-    ladder = ladder_for(mode, next_hop.floors or floors)
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator asks of TLS: for all mail, for some domains (by pattern), and not yet."""
+
+    floors: Floors = field(default_factory=Floors)
+    requirements: Mapping[str, Requirement] = field(default_factory=dict)
+    waivers: Waivers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels.
+
+    `floor` is the setting that gave the lowest level; None: it is the mode's in [tls]. `waivers`
+    are those of the domain, in force or not.
+    """
+
+    domain: str
+    mode: str
+    snapshot: PolicySnapshot | None
+    ladder: Ladder
+    floor: str | None = None
+    waivers: Sequence[Waiver] = ()
+
+
+# RFC 8461 §3.4: with a route all of it is the next hop's, not the recipient's
+def terms_for(next_hop: NextHop, mode: str, snapshot: PolicySnapshot | None, rules: Rules) -> Terms:
+    """The terms for mail to a next hop with a policy of this mode ("none" without any)."""
+    domain = next_hop.destination
+    floors = next_hop.floors or rules.floors
     floor = f"{next_hop.route}.tls" if next_hop.floors else None
-    return Terms(next_hop.destination, mode, snapshot, ladder, floor)
+    required = find_route(domain, rules.requirements) if rules.requirements else None
+    if required:
+        raised = floors.raised(required.tls)
+        # of two settings that ask for the same the one that names the domain is told
+        floor = required.name if raised.least(mode) is required.level else floor
+        floors = raised
+    ladder = ladder_for(mode, floors)
+    return Terms(domain, mode, snapshot, ladder, floor, rules.waivers.get(domain, ()))

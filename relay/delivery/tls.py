@@ -31,6 +31,28 @@ class Floors:
     testing: str = "encrypt"
     no_policy: str = "opportunistic"
 
+    def least(self, mode: str) -> Level:
+        """The lowest level under a policy of this mode, where enforce does not rule."""
+        return _FLOORS[self.testing if mode == "testing" else self.no_policy]
+
+    def raised(self, least: str) -> "Floors":
+        """These, but none below `least`."""
+        both = (self.testing, self.no_policy)
+        return Floors(*(max(one, least, key=_FLOORS.__getitem__) for one in both))
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """The least TLS for some domain, "encrypt" or "verify"; `name` tells a person who asks."""
+
+    tls: str
+    name: str
+
+    @property
+    def level(self) -> Level:
+        """The same as a level."""
+        return _FLOORS[self.tls]
+
 
 # RFC 8461 §5: enforce has one rung and nothing below it; testing tries the strict handshake first
 def ladder_for(mode: str, floors: Floors) -> Ladder:
@@ -38,8 +60,8 @@ def ladder_for(mode: str, floors: Floors) -> Ladder:
     if mode == "enforce":
         return (Level.VERIFIED,)
     if mode == "testing":
-        return _down_to(_FLOORS[floors.testing], Level.VERIFIED)
-    floor = _FLOORS[floors.no_policy]
+        return _down_to(floors.least(mode), Level.VERIFIED)
+    floor = floors.least(mode)
     return _down_to(floor, max(Level.ENCRYPTED, floor))
 
 

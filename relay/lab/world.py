@@ -10,6 +10,7 @@ import socket
 import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -158,8 +159,12 @@ def policy_text(mode: Mode, patterns: Iterable[str], max_age: int = 604800) -> s
 
 # A JSON string, number, boolean or list of them is TOML as it stands
 def _toml(heading: str, keys: dict[str, Any]) -> str:
-    lines = (f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+    lines = (f"{key} = {_value(value)}\n" for key, value in keys.items())
     return f"{heading}\n{''.join(lines)}"
+
+
+def _value(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else json.dumps(value)
 
 
 # Bound and not listening: the port stays ours, and whoever connects to it is refused

@@ -30,6 +30,18 @@ def test_check_says_every_fault_with_its_key(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_check_warns_of_a_waiver_that_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    keys = "domain = 'd.test'\nallow = 'no-tls'\nuntil = 2026-01-31\nreason = 'they know'\n"
+    path.write_text(f"[server]\nhostname = 'relay.a.test'\n[[waiver]]\n{keys}", "utf-8")
+    run = relay("check", "-c", path)
+    assert run.returncode == 0
+    assert run.stderr == (
+        "warning: waiver[0].until: the waiver for d.test has ended, 2026-02-01T00:00:00.000Z; "
+        "take it out, or give it more time\n"
+    )
+
+
 def test_check_of_the_example(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "config.example.toml"
     assert relay("check", "-c", example).returncode == 0

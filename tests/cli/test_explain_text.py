@@ -4,8 +4,8 @@ import pytest
 
 from relay.cli.explain_text import explain
 from relay.cli.explain_view import Explanation, Queued
-from relay.delivery.attempt import Terms
 from relay.delivery.rehearsal import Verdict
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Ladder, Level
 from relay.queue.job import Last
 

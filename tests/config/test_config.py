@@ -27,6 +27,7 @@ SECTIONS: dict[str, Any] = {
     if field.name != "directory"
 }
 TABLES = {field.name for field in fields(Settings) if "kind" in field.metadata}
+NOW = 1_800_000_000.0
 NO_PEM = "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n"
 
 
@@ -174,7 +175,7 @@ def test_every_key(here: Path) -> None:
     assert settings.storage_directory == Path("/spool")
     assert settings.violation_log == Path("/log/violations.jsonl")
     assert settings.hostname == "relay.example.org"
-    assert config.warnings(settings) == []
+    assert config.warnings(settings, NOW) == []
 
 
 def test_every_fault_is_told_at_once(here: Path) -> None:
@@ -300,13 +301,13 @@ def test_a_key_for_everybody_to_read(here: Path) -> None:
     certified(here)
     (here / "relay.key").chmod(0o644)
     text = "[server]\nhostname = 'a.test'\ntls_cert = 'relay.pem'\ntls_key = 'relay.key'"
-    [told] = config.warnings(config.load(written(here, text)))
+    [told] = config.warnings(config.load(written(here, text)), NOW)
     assert told == f"server.tls_key: everybody on this machine may read {here}/relay.key"
 
 
 def test_an_open_relay_on_loopback_is_one_s_own_affair(here: Path) -> None:
     text = "[server]\nlisten = ['127.0.0.1:25']\nallow = ['0.0.0.0/0']\nhostname = 'a.test'"
-    warnings = config.warnings(config.load(written(here, text)))
+    warnings = config.warnings(config.load(written(here, text)), NOW)
     assert warnings == ["server.allow: 0.0.0.0/0 are public addresses: all of them may relay mail"]
 
 
@@ -325,7 +326,7 @@ def test_an_open_relay_on_loopback_is_one_s_own_affair(here: Path) -> None:
 )
 def test_warnings(here: Path, text: str, warning: str) -> None:
     certified(here)
-    [told] = config.warnings(config.load(written(here, text)))
+    [told] = config.warnings(config.load(written(here, text)), NOW)
     assert re.match(warning, told)
 
 
@@ -347,7 +348,7 @@ def test_hostname_of_the_machine(
     sections.machine_name.cache_clear()
     settings = Settings()
     assert re.fullmatch(hostname, settings.hostname)
-    told = [text for text in config.warnings(settings) if text.startswith("server.hostname: ")]
+    told = [text for text in config.warnings(settings, NOW) if text.startswith("server.hostname: ")]
     assert len(told) == settings.hostname.startswith("[")
     sections.machine_name.cache_clear()
 

@@ -11,6 +11,7 @@ from relay.delivery.next_hop import NextHop
 from relay.delivery.tls import Floors
 from relay.errors import ConfigError
 
+NOW = 1_800_000_000.0
 ROUTES = """
 [[route]]
 domain = "*"
@@ -126,10 +127,10 @@ def test_a_neighbour_is_no_loop(here: Path) -> None:
     text = "[server]\nlisten = ['127.0.0.1:2525']\nhostname = 'relay.test'\n"
     settings = load(here, text + route(next_hop="[127.0.0.1]:10025"))
     assert settings.route[0].next_hop.port == 10025
-    assert config.warnings(settings) == []
+    assert config.warnings(settings, NOW) == []
 
 
 def test_tls_from_the_start_is_warned_of(here: Path) -> None:
     settings = load(here, "[server]\nhostname = 'a.test'\n" + route(next_hop="[out.isp.test]:465"))
-    [told] = config.warnings(settings)
+    [told] = config.warnings(settings, NOW)
     assert told.startswith("route[0].next_hop: port 465 is ")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.blame import Blame
 from relay.delivery.hop import (
     Declined,
@@ -17,6 +17,7 @@ from relay.delivery.hop import (
     Unprotected,
     Unreachable,
 )
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Floors, ladder_for
 from relay.evidence import Failure, PolicySnapshot
 from relay.outcome import DeliveryResult, Outcome, Reason, Status

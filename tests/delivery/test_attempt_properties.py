@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.blame import Blame
 from relay.delivery.hop import (
     Declined,
@@ -14,8 +14,11 @@ from relay.delivery.hop import (
     Host,
     Unprotected,
     Unreachable,
+    Waived,
 )
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Floors, Level, ladder_for
+from relay.delivery.waiver import Waiver
 from relay.evidence import Action, Failure
 from relay.outcome import DeliveryResult, Reason, Status
 from relay.reply import Reply
@@ -59,15 +62,29 @@ def reports(draw: st.DrawFn, hop: Hop) -> HopReport:
     return Exchange(replies, "cut" if lost else "", lost and draw(st.booleans()))
 
 
+END = 10.0
+KINDS = ["mx-mismatch", "bad-certificate", "no-tls"]
+LEAST = {"mx-mismatch": Level.VERIFIED, "bad-certificate": Level.ENCRYPTED, "no-tls": Level.CLEAR}
+
+
 class Play:
     """One attempt with given hosts, and what they said."""
 
-    def __init__(self, mode: str, floors: Floors, given_hosts: list[Host], count: int) -> None:
+    def __init__(
+        self,
+        mode: str,
+        floors: Floors,
+        given_hosts: list[Host],
+        count: int,
+        kinds: frozenset[str] = frozenset(),
+    ) -> None:
         self.mode = mode
+        self.kinds = kinds
         self.ladder = ladder_for(mode, floors)
         self.hosts = {host.name: host for host in given_hosts}
         self.recipients = [f"{number}@d.test" for number in range(count)]
-        terms = Terms("d.test", mode, None, self.ladder)
+        waivers = [Waiver("d.test", kind, END, "why", "waiver[0]") for kind in sorted(kinds)]
+        terms = Terms("d.test", mode, None, self.ladder, None, waivers)
         self.attempt = Attempt(terms, given_hosts, self.recipients, 0.0)
         self.settled: dict[str, Status] = {}
         self.in_doubt = False
@@ -75,12 +92,22 @@ class Play:
     def allow(self, hop: Hop) -> None:
         assert not self.in_doubt
         assert hop.address in self.hosts[hop.host].addresses
-        assert hop.level in self.ladder
         assert hop.recipients
         assert not self.settled.keys() & set(hop.recipients)
+        if hop.waived:
+            self.allow_waived(hop, hop.waived)
+            return
+        assert hop.level in self.ladder
         if self.mode == "enforce":
             assert hop.level is Level.VERIFIED
             assert self.hosts[hop.host].listed
+
+    def allow_waived(self, hop: Hop, waived: Waived) -> None:
+        assert waived.waiver.kind in self.kinds
+        assert waived.until == END
+        assert hop.level is hop.least is LEAST[waived.waiver.kind]
+        if self.mode == "enforce" and not self.hosts[hop.host].listed:
+            assert "mx-mismatch" in self.kinds
 
     def note(self, report: HopReport) -> None:
         if isinstance(report, Exchange):
@@ -100,7 +127,8 @@ class Play:
             assert not delivered or outcome.recipient in self.settled
         actions = {finding.action for finding in result.findings}
         allowed = {"enforce": {Action.REFUSED}, "testing": {Action.REFUSED, Action.DELIVERED}}
-        assert actions <= allowed.get(self.mode, set())
+        waived = {Action.WAIVED} if self.kinds else set()
+        assert actions <= allowed.get(self.mode, set()) | waived
 
 
 @given(
@@ -109,14 +137,21 @@ class Play:
     FLOORS,
     hosts(),
     st.integers(1, 3),
+    st.frozensets(st.sampled_from(KINDS)),
 )
 def test_any_attempt(
-    data: st.DataObject, mode: str, floors: Floors, given_hosts: list[Host], count: int
+    data: st.DataObject,
+    mode: str,
+    floors: Floors,
+    given_hosts: list[Host],
+    count: int,
+    kinds: frozenset[str],
 ) -> None:
-    """SND-17: one outcome for each; STS-87: nothing to an unlisted host, nothing below the top."""
-    play = Play(mode, floors, given_hosts, count)
-    most = sum(len(host.addresses) for host in given_hosts) * len(play.ladder) * (count + 1)
-    for _ in range(most):
+    """SND-17: one outcome for each; STS-87: nothing to an unlisted host, nothing below the top, but
+    what a waiver lets pass; and the walk ends."""
+    play = Play(mode, floors, given_hosts, count, kinds)
+    levels = len(play.ladder) + len(kinds)
+    for _ in range(sum(len(host.addresses) for host in given_hosts) * levels * (count + 1)):
         if hop := play.attempt.next_hop():
             play.allow(hop)
             report = data.draw(reports(hop))
@@ -124,3 +159,33 @@ def test_any_attempt(
             play.attempt.feed(report, 1.0)
     assert play.attempt.next_hop() is None
     play.check(play.attempt.final())
+
+
+@given(
+    st.data(),
+    st.sampled_from(["enforce", "testing", "none"]),
+    FLOORS,
+    hosts(),
+    st.frozensets(st.sampled_from(KINDS), min_size=1),
+)
+def test_a_waiver_changes_nothing_for_mail_that_goes_without(
+    data: st.DataObject,
+    mode: str,
+    floors: Floors,
+    given_hosts: list[Host],
+    kinds: frozenset[str],
+) -> None:
+    """The same hops come first, and where these serve everyone there are no others."""
+    plain = Play(mode, floors, given_hosts, 2)
+    waiving = Play(mode, floors, given_hosts, 2, kinds)
+    while hop := plain.attempt.next_hop():
+        assert waiving.attempt.next_hop() == hop
+        report = data.draw(reports(hop))
+        for play in (plain, waiving):
+            play.note(report)
+            play.attempt.feed(report, 1.0)
+    if plain.in_doubt or plain.settled.keys() == set(plain.recipients):
+        assert waiving.attempt.next_hop() is None
+        with_it, without = waiving.attempt.final(), plain.attempt.final()
+        assert [one.status for one in with_it.outcomes] == [one.status for one in without.outcomes]
+        assert with_it.findings == without.findings

@@ -7,6 +7,7 @@ import pytest
 
 from relay.delivery.caller import Sources, Timeouts
 from relay.delivery.deliverer import Deliverer
+from relay.delivery.terms import Rules
 from relay.delivery.tls import Floors
 from relay.evidence import Action, Failure, Finding
 from relay.lab.mx_host import Behaviour, MxHost
@@ -113,7 +114,7 @@ async def test_fault(
     mx = await host_with(office.world, fault)
     office.world.domain("d.test", mx=[(10, mx.name)])
     office.policies["d.test"] = found(mode, "mx.d.test")
-    office.settings["floors"] = floors
+    office.settings["tls"] = Rules(floors)
     result = await once(office)
     outcome = only(result)
     assert told(result) == records

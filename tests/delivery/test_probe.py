@@ -2,17 +2,17 @@
 
 import asyncio
 
-from relay.delivery.attempt import Terms
 from relay.delivery.caller import Caller
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.hop import Exchange, HopReport, Host, Unprotected, Unreachable
 from relay.delivery.probe import PATIENCE, Prober
 from relay.delivery.rehearsal import Place
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Ladder, Level
 from relay.lab.mx_host import MxHost
 from relay.lab.world import World
 
-from .conftest import mail
+from .conftest import NOW, mail
 
 STRICT = (Level.VERIFIED,)
 LENIENT = (Level.VERIFIED, Level.ENCRYPTED)
@@ -24,7 +24,7 @@ async def probe(
     caller = Caller("relay.lab.test", world.smtp_port, TlsContexts(world.ca_file), PATIENCE)
     mode = "testing" if ladder == LENIENT else "enforce"
     prober = Prober(caller, by_route=False, longest=longest)
-    return await prober.probe(Terms("d.test", mode, None, ladder), hosts, mail())
+    return await prober.probe(Terms("d.test", mode, None, ladder), hosts, mail(), NOW)
 
 
 def of(mx: MxHost, *, listed: bool = True) -> Host:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from relay.delivery.attempt import Terms
 from relay.delivery.blame import unreachable
 from relay.delivery.hop import Declined, Exchange, Flaw, HopReport, Host, Unprotected, Unreachable
 from relay.delivery.rehearsal import Place, Verdict, rehearse
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Level
 from relay.evidence import Failure, PolicySnapshot
 from relay.reply import Reply

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from relay.delivery.attempt import Attempt, Terms
+from relay.delivery.attempt import Attempt
 from relay.delivery.caller import Caller
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.hop import Exchange, Flaw, HopReport, Host, Unprotected, Unreachable
 from relay.delivery.session import Session
+from relay.delivery.terms import Terms
 from relay.delivery.tls import Floors, Level, ladder_for
 from relay.delivery.transaction import content_of
 from relay.evidence import Failure

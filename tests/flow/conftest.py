@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import io
+import logging
+import signal
 import smtplib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +19,7 @@ from relay.clock import SystemClock
 from relay.db.desk import Desk
 from relay.db.ledger_reader import read_ledger
 from relay.lab.world import World
-from relay.reporting.journal import Journal
+from relay.reporting.journal import Journal, JournalHandler
 from relay.reporting.store import Filter
 from relay.service import serve
 from relay.storage import LEDGER
@@ -39,11 +41,27 @@ class EventLog(io.BytesIO):
 class RunningRelay:
     """A relay that serves, and what a test asks of it."""
 
-    def __init__(self, settings: config.Settings, address: tuple[str, int], log: EventLog) -> None:
-        self.settings = settings
+    def __init__(
+        self, configuration: "Configuration", address: tuple[str, int], log: EventLog
+    ) -> None:
+        self.settings = configuration.settings
         self.address = address
         self.log = log
-        self.desk = Desk(settings.storage_directory)
+        self.desk = Desk(self.settings.storage_directory)
+        self._configuration = configuration
+
+    async def reload(self, extra: str = "") -> None:
+        """Change the configuration and tell the relay by SIGHUP; waits until it is in force."""
+        before = len(self._reloads())
+        self._configuration.write(extra)
+        signal.raise_signal(signal.SIGHUP)
+        async with asyncio.timeout(PATIENCE):
+            while len(self._reloads()) == before:
+                self.log.grown.clear()
+                await self.log.grown.wait()
+
+    def _reloads(self) -> list[dict[str, Any]]:
+        return [one for one in self._events(("warning",)) if "is in force" in one["message"]]
 
     async def send(
         self,
@@ -77,6 +95,27 @@ class RunningRelay:
         return [row for row in rows if row["event"] in kinds]
 
 
+class Configuration:
+    """The file of a relay that lives in a world."""
+
+    def __init__(self, world: World, directory: Path, extra: str) -> None:
+        self._world = world
+        self._directory = directory
+        self._path = directory / "config.toml"
+        self.write(extra)
+        self.settings = config.load(self._path)
+
+    def write(self, extra: str) -> None:
+        """Write it anew; `extra` is TOML that comes on top of what the world gives."""
+        text = self._world.config(self._directory / "var", extra=extra)
+        self._path.write_text(text, "utf-8")
+
+    def read(self) -> tuple[config.Settings, list[str]]:
+        """The settings as written now, and the keys changed that need a restart."""
+        new = config.load(self._path)
+        return new, config.fixed_changes(self.settings, new)
+
+
 def violations(settings: config.Settings) -> list[dict[str, Any]]:
     """All violations in the ledger; complete once the relay has stopped."""
     return [one for _, one in read_ledger(settings.storage_directory / LEDGER, Filter())]
@@ -91,21 +130,23 @@ def run(world: World, tmp_path: Path) -> Run:
 
     @asynccontextmanager
     async def running(extra: str = "") -> AsyncIterator[RunningRelay]:
-        path = tmp_path / "config.toml"
-        path.write_text(world.config(tmp_path / "var", extra=extra), "utf-8")
-        settings = config.load(path)
+        configuration = Configuration(world, tmp_path, extra)
         log = EventLog()
         told: asyncio.Queue[str] = asyncio.Queue()
         journal = Journal(log, SystemClock(), human=False)
-        task = asyncio.ensure_future(serve(settings, journal, told.put_nowait))
+        handler = JournalHandler(journal)
+        logging.getLogger("relay.service").addHandler(handler)
+        service = serve(configuration.settings, journal, told.put_nowait, read=configuration.read)
+        task = asyncio.ensure_future(service)
         task.add_done_callback(lambda _: told.put_nowait(""))
         line = await told.get()
         if not line:
             await task
         host, _, port = line.removeprefix("listening on ").rpartition(":")
         try:
-            yield RunningRelay(settings, (host, int(port)), log)
+            yield RunningRelay(configuration, (host, int(port)), log)
         finally:
+            logging.getLogger("relay.service").removeHandler(handler)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
