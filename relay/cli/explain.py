@@ -95,12 +95,13 @@ def _queued(settings: Settings, destination: str) -> "Queued":
 
 
 def _show(told: "Explanation", *, as_json: bool) -> None:
+    now = SystemClock().now()
     if as_json:
         from relay.cli.explain_object import explanation_object
 
-        print_json(explanation_object(told))
+        print_json(explanation_object(told, now))
         return
     from relay.cli.explain_text import explain
 
-    for line in explain(told, SystemClock().now()):
+    for line in explain(told, now):
         click.echo(line)

@@ -75,9 +75,8 @@ def _as_if(plan: Plan, mode: str) -> Plan:
 async def _judge(
     delivery: DeliverySettings, plan: Plan, told: Explanation, *, probe: bool
 ) -> Explanation:
-    terms, address = plan.terms(delivery.tls), told.address
-    reports = await _probe(delivery, plan, terms, address) if probe else {}
-    now = SystemClock().now()
+    terms, address, now = plan.terms(delivery.tls), told.address, SystemClock().now()
+    reports = await _probe(delivery, plan, terms, address, now) if probe else {}
     verdict = rehearse(terms, plan.hosts, address, reports, now)
     ranks = {record.host: record.preference for record in plan.records}
     policy = plan.found.policy if plan.found else None
@@ -95,7 +94,7 @@ async def _judge(
 
 
 async def _probe(
-    delivery: DeliverySettings, plan: Plan, terms: Terms, address: str
+    delivery: DeliverySettings, plan: Plan, terms: Terms, address: str, now: float
 ) -> dict[Place, HopReport]:
     hop = plan.next_hop
     caller = replace(
@@ -106,7 +105,7 @@ async def _probe(
     envelope = Envelope(None, (address,))
     envelope = replace(envelope, smtputf8=envelope.has_utf8_address)
     prober = Prober(caller, by_route=hop.route is not None)
-    return await prober.probe(terms, plan.hosts, envelope, SystemClock().now())
+    return await prober.probe(terms, plan.hosts, envelope, now)
 
 
 def _pattern(host: Host, policy: Policy | None) -> str | None:

@@ -6,12 +6,13 @@ from relay.cli.explain_view import Explanation, HostView, Queued
 from relay.cli.policy_text import View
 from relay.delivery.rehearsal import Verdict
 from relay.delivery.terms import Terms
+from relay.delivery.waiver import Waiver
 from relay.evidence import Finding
 from relay.timestamp import rfc3339
 
 
-def explanation_object(told: Explanation) -> dict[str, Any]:
-    """The documented object; what does not apply is null."""
+def explanation_object(told: Explanation, now: float) -> dict[str, Any]:
+    """The documented object; what does not apply is null. `now` is in seconds since 1970."""
     return {
         "address": told.address,
         "outcome": _verdict(told.verdict),
@@ -20,6 +21,7 @@ def explanation_object(told: Explanation) -> dict[str, Any]:
         "route": told.way,
         "policy": told.view and _policy(told.view),
         "tls": told.terms and _terms(told.terms),
+        "waivers": [_waiver(one, now) for one in told.terms.waivers] if told.terms else [],
         "hosts": None if told.hosts is None else [_host(one) for one in told.hosts],
         "queued": _queued(told.queued),
     }
@@ -54,6 +56,16 @@ def _policy(view: View) -> dict[str, Any]:
 def _terms(terms: Terms) -> dict[str, Any]:
     levels = [level.name.lower() for level in terms.ladder]
     return {"mode": terms.mode, "levels": levels, "setting": terms.floor}
+
+
+def _waiver(waiver: Waiver, now: float) -> dict[str, Any]:
+    return {
+        "name": waiver.name,
+        "allow": waiver.kind,
+        "until": rfc3339(waiver.until),
+        "reason": waiver.reason,
+        "in_force": waiver.is_in_force(now),
+    }
 
 
 def _host(host: HostView) -> dict[str, Any]:

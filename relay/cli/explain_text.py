@@ -9,6 +9,7 @@ from relay.cli.policy_text import describe, field, span
 from relay.delivery.rehearsal import Verdict
 from relay.delivery.terms import Terms
 from relay.delivery.tls import Level
+from relay.delivery.waiver import Waiver
 from relay.evidence import Action
 
 _LEVELS = {
@@ -37,6 +38,7 @@ def _lines(told: Explanation, now: float) -> Iterator[str]:
         yield from field("as if", [f"mode {told.as_if}; what follows is judged by that"])
     if told.terms:
         yield from field("tls", [_floor(told.terms)])
+        yield from field("waivers", [_waiver(one, now) for one in told.terms.waivers])
     if told.hosts:
         yield from field("hosts", _table(told.hosts))
     yield from field("queued", [_waiting(told.queued, now)])
@@ -52,13 +54,17 @@ def _outcome(verdict: Verdict) -> str:
             return f"would be delivered to {verdict.host} {_over(verdict.tls)}{noted}"
         case "offered":
             wanted = _BY_NAME[verdict.tls or ""]
-            return f"would be offered to {verdict.host} over {wanted}; {_PROBE}"
+            return f"would be offered to {verdict.host} over {wanted}; {_open(verdict)}"
         case "deferred":
             return f"would be deferred ({verdict.reason}): {verdict.detail}"
         case "bounced":
             return f"would be bounced: {verdict.detail}"
         case _:
             return "cannot be told: the caches do not know its hosts"
+
+
+def _open(verdict: Verdict) -> str:
+    return f"{verdict.detail}; {_PROBE}" if verdict.detail else _PROBE
 
 
 def _violations(verdict: Verdict) -> str:
@@ -82,6 +88,12 @@ def _floor(terms: Terms) -> str:
     return f"{best} is tried first, {least} will do ({setting})"
 
 
+def _waiver(waiver: Waiver, now: float) -> str:
+    left = waiver.until - now
+    ends = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
+    return f"{waiver}, {ends}: {waiver.reason}"
+
+
 def _table(hosts: Sequence[HostView]) -> list[str]:
     rows = [("-" if one.preference is None else str(one.preference), one) for one in hosts]
     first = max(len(rank) for rank, _ in rows)
@@ -103,7 +115,7 @@ def _judgement(host: HostView) -> str:
             seen = f"; recorded: {', '.join(noted)}" if noted else ""
             return f"{listed}takes mail {_over(verdict.tls)}{seen}"
         case "offered":
-            return f"{listed}{_PROBE}"
+            return f"{listed}{_open(verdict)}"
         case "bounced":
             return f"{listed}refuses for good: {verdict.detail}"
         case _ if verdict.reason in _KEPT_BACK:

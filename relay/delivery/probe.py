@@ -37,30 +37,23 @@ class Prober:
     async def probe(
         self, terms: Terms, hosts: Sequence[Host], envelope: Envelope, now: float
     ) -> dict[Place, HopReport]:
-        """What each hop came to of an attempt with all of these hosts, begun at `now` (seconds
-        since 1970); those that policy or DNS rule out are not called."""
+        """What each hop came to of an attempt at that moment with all of these hosts; those that
+        policy or DNS rule out are not called. `now` is in seconds since 1970."""
         reports: dict[Place, HopReport] = {}
         async with asyncio.TaskGroup() as calls:
             for host in hosts:
-                calls.create_task(self._walk(terms, host, envelope, reports, now))
+                attempt = Attempt(terms, [host], envelope.recipients, now)
+                calls.create_task(self._walk(attempt, envelope, now, reports))
         return reports
 
     async def _walk(
-        self,
-        terms: Terms,
-        host: Host,
-        envelope: Envelope,
-        reports: dict[Place, HopReport],
-        now: float,
+        self, attempt: Attempt, envelope: Envelope, now: float, reports: dict[Place, HopReport]
     ) -> None:
         async with self._turns:
-            loop = asyncio.get_running_loop()
-            begun = loop.time()
-            end = begun + self._longest
-            attempt = Attempt(terms, [host], envelope.recipients, now)
+            end = asyncio.get_running_loop().time() + self._longest
             while hop := attempt.next_hop():
                 reports[place_of(hop)] = report = await self._call(hop, envelope, end)
-                attempt.feed(report, now + loop.time() - begun)
+                attempt.feed(report, now)
 
     async def _call(self, hop: Hop, envelope: Envelope, end: float) -> HopReport:
         session = Session(hop.host, hop.address, hop.level, self._caller)

@@ -29,8 +29,8 @@ class Verdict:
     a host not asked; "unknown" where not even the hosts are known.
 
     `host` None: none is concerned. `tls` as in Outcome, where offered the level wanted. `reason` as
-    in Outcome. `detail` is the reply that a queue record would show, empty for a host not asked.
-    `findings` are the violations that would be recorded.
+    in Outcome. `detail` is the reply that a queue record would show; where offered it names the
+    waiver that this takes, if any. `findings` are the violations that would be recorded.
     """
 
     status: str
@@ -58,7 +58,8 @@ def rehearse(
     while hop := attempt.next_hop():
         report = reports.get(place_of(hop))
         if report is None:
-            return Verdict("offered", hop.host, hop.level.name.lower())
+            pass_by = f"{hop.waived.waiver} lets it pass" if hop.waived else ""
+            return Verdict("offered", hop.host, hop.level.name.lower(), detail=pass_by)
         attempt.feed(report, now)
     result = attempt.final()
     return verdict_of(result.outcomes[0], result.findings)

@@ -8,15 +8,23 @@ from relay.lab.world import World
 from tests.cli.scenes import (
     Scene,
     clear,
+    expired,
     explain,
     good,
     host,
     no_policy,
+    no_tls,
     set_up,
     testing_unlisted,
     told,
     unlisted,
 )
+
+
+def add(path: Path, text: str) -> Path:
+    """More for the configuration."""
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+    return path
 
 
 class TestAsIf:
@@ -54,8 +62,7 @@ class TestAsIf:
 class TestRoutes:
     def add_route(self, path: Path, next_hop: str, more: str = "") -> Path:
         route = f'[[route]]\ndomain = "*"\nnext_hop = "{next_hop}"\n{more}'
-        path.write_text(path.read_text("utf-8") + route, "utf-8")
-        return path
+        return add(path, route)
 
     async def test_sts_14_the_policy_of_the_next_hop_holds(self, world: World, path: Path) -> None:
         await good(world)
@@ -84,6 +91,63 @@ class TestRoutes:
         assert mx.logins == [("joe", "wrong")]
         offline = await explain(path, "u@a.test", "--offline")
         assert "verified TLS and nothing less (route[0].tls)" in offline.stdout
+
+
+class TestWaivers:
+    def waive(self, path: Path, kind: str, until: str = "2999-01-31") -> Path:
+        text = f'[[waiver]]\ndomain = "d.test"\nallow = "{kind}"\nuntil = {until}\n'
+        return add(path, text + 'reason = "ticket 7"\n')
+
+    @pytest.mark.parametrize(
+        ("scene", "kind", "tls"),
+        [
+            (expired, "bad-certificate", "TLSv1.3"),
+            (unlisted, "mx-mismatch", "verified TLSv1.3"),
+            (no_tls, "no-tls", "clear"),
+        ],
+    )
+    async def test_what_one_lets_pass(
+        self, world: World, path: Path, scene: Scene, kind: str, tls: str
+    ) -> None:
+        await scene(world)
+        status, shown = await told(self.waive(path, kind), "u@d.test", "--probe")
+        assert (status, shown["outcome"]["tls"]) == (0, tls)
+        assert [one["action"] for one in shown["outcome"]["violations"]] == ["waived"]
+        assert shown["waivers"] == [
+            {
+                "name": "waiver[0]",
+                "allow": kind,
+                "until": "2999-02-01T00:00:00.000Z",
+                "reason": "ticket 7",
+                "in_force": True,
+            }
+        ]
+
+    async def test_one_that_has_ended(self, world: World, path: Path) -> None:
+        await expired(world)
+        self.waive(path, "bad-certificate", "2020-01-31")
+        run = await explain(path, "u@d.test", "--probe")
+        assert run.returncode == 3
+        assert "  waivers  waiver[0] (bad-certificate, until 2020-02-01T00:00:00.000Z), ended " in (
+            run.stdout
+        )
+        assert run.stdout.splitlines()[0].endswith(" has ended")
+
+    async def test_a_host_not_asked_that_takes_one(self, world: World, path: Path) -> None:
+        await unlisted(world)
+        run = await explain(self.waive(path, "mx-mismatch"), "u@d.test")
+        assert run.returncode == 0
+        assert "over verified TLS; waiver[0] (mx-mismatch, until 2999-02-01" in run.stdout
+        offline = await explain(path, "u@d.test", "--offline")
+        assert ", ends in " in offline.stdout
+
+    async def test_a_requirement(self, world: World, path: Path) -> None:
+        await clear(world)
+        add(path, '[[require]]\ndomain = "d.test"\ntls = "encrypt"\n')
+        run = await explain(path, "u@d.test", "--probe")
+        assert run.returncode == 3
+        assert "would be deferred (tls-floor): 451 4.7.4" in run.stdout
+        assert "nothing less ([[require]] for d.test)" in run.stdout
 
 
 async def test_an_address_literal(world: World, path: Path) -> None:

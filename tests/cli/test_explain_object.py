@@ -37,6 +37,7 @@ async def test_json(world: World, path: Path) -> None:
         "as_if": None,
         "route": None,
         "tls": {"mode": "testing", "levels": ["verified", "encrypted"], "setting": None},
+        "waivers": [],
         "hosts": [
             judged
             | {
