@@ -63,7 +63,8 @@ def renewed(current: Settings, read: Read) -> Settings | None:
     for key in waiting:
         log.warning("%s: the new value needs a restart, the old one stays", key)
     was = current.server
-    server = replace(new.server, listen=was.listen, listen_tls=was.listen_tls, workers=was.workers)
+    server = replace(new.server, listen=was.listen, listen_tls=was.listen_tls)
+    server = replace(server, workers=was.workers, loop=was.loop)
     return replace(new, server=server, storage=replace(new.storage, url=current.storage.url))
 
 

@@ -4,7 +4,6 @@ A worker is `app.serve` in a process forked from this one, so that they share mo
 Knows no mail.
 """
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
+from relay import event_loop
 from relay.clock import SystemClock
 from relay.config import Settings
 from relay.errors import RelayError
@@ -196,7 +196,8 @@ class _Crew:
                 self._told.send(_READY)
 
         try:
-            asyncio.run(serve(self._settings, self._journal, announce, worker, self._read))
+            work = serve(self._settings, self._journal, announce, worker, self._read)
+            event_loop.run(work, self._settings.server.loop)
         except RelayError as error:
             log.error("worker %d: %s", number, error)  # noqa: TRY400 - the text says it all
             return 3

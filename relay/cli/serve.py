@@ -1,6 +1,5 @@
 """`relay serve`: the relay in the foreground."""
 
-import asyncio
 import gc
 import logging
 import sys
@@ -22,7 +21,7 @@ def command(config_path: str | None) -> None:
     """
     path = config.find(config_path)
     settings = config.load(path)
-    from relay import supervisor
+    from relay import event_loop, supervisor
     from relay.clock import SystemClock
     from relay.descriptors import make_room
     from relay.reporting.journal import Journal, JournalHandler
@@ -55,4 +54,5 @@ def command(config_path: str | None) -> None:
     if supervisor.worker_count(settings) > 1:
         supervisor.supervise(settings, journal, announce, read)
     else:
-        asyncio.run(serve(settings, journal, announce, read=read))
+        work = serve(settings, journal, announce, read=read)
+        event_loop.run(work, settings.server.loop)

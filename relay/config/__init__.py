@@ -6,6 +6,7 @@ Imports nothing of the network, so that commands which only read start quickly.
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from ipaddress import collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def fixed_changes(old: Settings, new: Settings) -> list[str]:
         "server.listen": (old.server.listen, new.server.listen),
         "server.listen_tls": (old.server.listen_tls, new.server.listen_tls),
         "server.workers": (old.server.workers, new.server.workers),
+        "server.loop": (old.server.loop, new.server.loop),
         "storage.url": (old.storage.url, new.storage.url),
     }
     return [key for key, (was, is_now) in pairs.items() if was != is_now]
@@ -133,6 +135,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for endpoint in {at for at in listeners if at[1] and listeners.count(at) > 1}:
         key = "listen" if endpoint in server.listen else "listen_tls"
         yield f"server.{key}: {endpoint[0]} port {endpoint[1]} is named twice"
+    if server.loop == "uvloop" and not find_spec("uvloop"):
+        yield "server.loop: uvloop is not installed: pip install 'mta-sts-relay[uvloop]'"
     for key in ("tls_key", "listen_tls", "users"):
         if getattr(server, key) and not server.tls_cert:
             yield f"server.{key}: needs a certificate, server.tls_cert"

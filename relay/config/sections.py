@@ -80,6 +80,7 @@ class Server:
     timeout: float = _setting(values.duration, "5m")
     message_timeout: float = _setting(values.duration, "1h")
     workers: int = _setting(values.whole(0), 1)
+    loop: str = _setting(values.one_of("auto", "asyncio", "uvloop"), "auto")
     stop_timeout: float = _setting(values.duration_or_zero, "15s")
 
     @property

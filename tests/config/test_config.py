@@ -98,6 +98,7 @@ def test_every_key(here: Path) -> None:
             timeout = "1m"
             message_timeout = "2h"
             workers = 0
+            loop = "asyncio"
             stop_timeout = "0s"
             [storage]
             url = "sqlite:/spool"
@@ -151,6 +152,7 @@ def test_every_key(here: Path) -> None:
             timeout=60,
             message_timeout=7200,
             workers=0,
+            loop="asyncio",
             stop_timeout=0,
         ),
         storage=sections.Storage(url="sqlite:/spool", reserve=2**20),
@@ -241,6 +243,7 @@ def test_keys_that_contradict_are_told_beside_files_that_are_missing(here: Path)
         ("[queue]\nretry = []", "queue.retry: must be a list of at least 1"),
         ("[dns]\nnameservers = []", "dns.nameservers: must be a list of at least 1"),
         ("[server]\nmax_recipients = 99", "server.max_recipients: must be .* 100 or more"),
+        ("[server]\nloop = 'trio'", 'server.loop: must be "auto" or "asyncio" or "uvloop"'),
         ("[server]\nbare_newlines = 'keep'", 'server.bare_newlines: must be "refuse" or "norm'),
         ("[storage]\nurl = 'postgresql://x'", 'storage.url: must be "sqlite:" and a directory'),
         ("[storage]\nurl = 'sqlite:file'", "storage.url: .*/file is a file, not a directory"),

@@ -1,0 +1,20 @@
+"""Which event loop a serving process runs on: asyncio's own, or uvloop's, an optional package."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+def run(work: Coroutine[Any, Any, None], loop: str) -> None:
+    """Run to the end, as asyncio.run does; `loop` is server.loop."""
+    with asyncio.Runner(loop_factory=_factory(loop)) as runner:
+        runner.run(work)
+
+
+# "auto" is what cost less on the whole: see docs/performance.md
+def _factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if loop != "uvloop":
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
