@@ -186,14 +186,14 @@ def _view(settings: Settings, way: "Way", *, refresh: bool, offline: bool, close
         from relay.cli.policy_look_up import Question, view_online
 
         view = view_online(settings, Question(way.hop, refresh, closely))
-    return replace(view, way=way.words)
+    return replace(view, way=way.sentence)
 
 
 def _of_address(way: "Way") -> "View":
     from relay.cli.policy_text import View
     from relay.mta_sts.policy import Policy, PolicyResult
 
-    return View(way.hop.destination, PolicyResult(Policy(), "not_found"), way=way.words)
+    return View(way.hop.destination, PolicyResult(Policy(), "not_found"), way=way.sentence)
 
 
 def _domain(text: str) -> "Domain":

@@ -9,15 +9,22 @@ from relay.delivery.next_hop import NextHop
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where mail for a domain goes; `words` say it where that is by a route, else None."""
+    """Where mail for a domain goes; `words` say it where that is by a route, else None, and
+    `terms` on what terms."""
 
     hop: NextHop
     words: str | None = None
+    terms: str = ""
 
     @property
     def domain(self) -> Domain | None:
         """The policy domain; None: an address literal has no policy."""
         return None if self.hop.destination.startswith("[") else Domain(self.hop.destination)
+
+    @property
+    def sentence(self) -> str | None:
+        """Words and terms; None where there is no route."""
+        return f"{self.words}: {self.terms}" if self.words else None
 
 
 def way_to(settings: Settings, destination: str) -> Way:
@@ -26,4 +33,5 @@ def way_to(settings: Settings, destination: str) -> Way:
     if route is None:
         return Way(NextHop(destination))
     words = f"mail for {destination} goes to {route.next_hop} (route for {route.domain})"
-    return Way(route.next_hop, words)
+    login = ", with a login" if route.credentials else ""
+    return Way(route.next_hop, words, f"tls {route.tls}{login}")

@@ -171,8 +171,9 @@ async def test_offline_asks_nobody(world: World, path: Path) -> None:
     assert len(world.dns.queries) == asked
 
 
-def add_route(path: Path, next_hop: str) -> Path:
-    route = f'[[route]]\ndomain = "*.d.test"\nnext_hop = "{next_hop}"\n'
+def add_route(path: Path, next_hop: str, *keys: str) -> Path:
+    rows = ["[[route]]", 'domain = "*.d.test"', f'next_hop = "{next_hop}"', *keys]
+    route = "".join(f"{row}\n" for row in rows)
     path.write_text(path.read_text("utf-8") + route, "utf-8")
     return path
 
@@ -183,7 +184,7 @@ class TestRoutes:
         run = await policy(add_route(path, "hop.test:587"), "a.d.test")
         assert run.returncode == 0
         assert run.stdout.splitlines()[:2] == [
-            "mail for a.d.test goes to hop.test:587 (route for *.d.test)",
+            "mail for a.d.test goes to hop.test:587 (route for *.d.test): tls verify",
             "hop.test: mode enforce",
         ]
         assert "10  mx.hop.test  allowed by mx.hop.test" in run.stdout
@@ -193,6 +194,23 @@ class TestRoutes:
         world.policy_host("hop.test", "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 9\n")
         run = await policy(add_route(path, "[hop.test]"), "a.d.test")
         assert "0  hop.test  refused: no pattern covers it" in run.stdout
+
+    @pytest.mark.parametrize(
+        ("keys", "terms"),
+        [
+            ('tls = "encrypt"', "tls encrypt"),
+            ('credentials = "isp.toml"', "tls verify, with a login"),
+        ],
+    )
+    async def test_its_terms_are_told(
+        self, world: World, path: Path, keys: str, terms: str
+    ) -> None:
+        secret = path.with_name("isp.toml")
+        secret.touch(0o600)
+        secret.write_text('username = "me"\npassword = "s3cr3t"\n', "utf-8")
+        run = await policy(add_route(path, "[hop.test]", keys), "a.d.test", "--offline")
+        assert run.stdout.splitlines()[0].endswith(f"(route for *.d.test): {terms}")
+        assert "s3cr3t" not in run.stdout
 
     async def test_sts_15_an_address_has_no_policy(self, world: World, path: Path) -> None:
         run = await policy(add_route(path, "[192.0.2.1]"), "a.d.test")
