@@ -15,6 +15,7 @@ from relay.inbound.framing import Content
 
 _IN_MEMORY = 256 * 1024  # octets that are held; a larger content is written in such pieces
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HEADER_LIMIT = 1024 * 1024  # octets: a hundred hosts with their seals; a content may be all header
 _ROOM = 4096  # octets in front of a content in a file, for the Received line
 _LINE_END = b"\r\n"
 _HEADER_END = b"\r\n\r\n"
@@ -35,11 +36,14 @@ class Body:
         return len(self._octets) - self._room
 
     def header(self) -> bytes:
-        """The header, its last line end included."""
-        if self._octets[self._room : self._room + len(_LINE_END)] == _LINE_END:
+        """The header, its last line end included; of a very long one whole lines at its start."""
+        start = self._octets[self._room : self._room + _HEADER_LIMIT]
+        if start.startswith(_LINE_END):
             return b""
-        end = self._octets.find(_HEADER_END, self._room)
-        return self._octets[self._room : None if end < 0 else end + len(_LINE_END)]
+        end = start.find(_HEADER_END)
+        if end < 0:
+            end = start.rfind(_LINE_END)
+        return start[: end + len(_LINE_END)]
 
     def under(self, head: bytes) -> bytes | memoryview:
         """The whole message: `head`, which is short, and the content; once only."""

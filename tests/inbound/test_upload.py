@@ -62,6 +62,11 @@ async def test_a_header_without_end(tmp_path: Path) -> None:
         assert body.header() == content
 
 
+async def test_of_an_endless_header_only_the_start_is_held(tmp_path: Path) -> None:
+    body, _ = await taken(tmp_path, b"X: y\r\n" * 200_000, 65_536)
+    assert body.header() == b"X: y\r\n" * (module._HEADER_LIMIT // 6)
+
+
 async def test_a_client_that_vanishes_while_its_content_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
