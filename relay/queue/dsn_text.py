@@ -37,13 +37,18 @@ _ADVICE = {
     Reason.TLS_FLOOR: "This relay is configured to require TLS here (a local rule, not the "
     "recipient's); the recipient's host did not offer what the rule asks for. Its operators can "
     "repair that, or the operators of this relay can change the rule.",
-    Reason.DNS: "The mail hosts of the recipient's domain could not be found in DNS. Check the "
-    "address; if it is right, the operators of that domain must repair their DNS.",
+    Reason.DNS: "The cause is what the DNS says, or fails to say, of the recipient's domain. Check "
+    "the address; if it is right, only the operators of that domain can change this.",
     Reason.UNREACHABLE: "The recipient's mail hosts could not be reached, or broke off. Their "
     "operators may not know yet.",
     Reason.ANSWERED: "The answer above is that of the recipient's mail host; its operators know "
     "why.",
 }
+_FOUND_OUT = (
+    "The cause above is what this relay found out about the recipient's mail host, not an answer "
+    "to your message. Where the host lacks something, its operators can repair that; or send the "
+    "message in a form that the host takes."
+)
 _REPAIR = {
     Failure.MX_MISMATCH: "To repair: list this host in the policy and give its TXT record a new "
     "id, or take the host out of the MX records.",
@@ -71,10 +76,16 @@ def explain(notice: Notice, hostname: str) -> Iterator[str]:
     yield from _paragraph(_RELAYED, fates.relayed)
     told = [*fates.failed, *fates.delayed]
     yield from _seen(told, notice.findings)
-    for reason in dict.fromkeys(one.reason for one in told if one.reason):
-        yield from ("", *_wrapped(_ADVICE[reason]))
+    for advice in filter(None, dict.fromkeys(map(_advice, told))):
+        yield from ("", *_wrapped(advice))
     arrived = f"The message came in on {rfc5322(job.created)}; attempts made: {job.attempts + 1}."
     yield from ("", *_wrapped(arrived))
+
+
+def _advice(outcome: Outcome) -> str:
+    if outcome.reason is Reason.ANSWERED and not outcome.remote:
+        return _FOUND_OUT
+    return _ADVICE[outcome.reason] if outcome.reason else ""
 
 
 def _paragraph(text: str, outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import email
 from collections.abc import Sequence
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
@@ -149,6 +150,13 @@ def test_dsn_15_our_own_decision_is_no_remote_reply() -> None:
     assert groups[1].keys() == {"Final-Recipient", "Action", "Status", "Last-Attempt-Date"}
     assert "no mail host of d.test passed its policy" in " ".join(text.split())
     assert "451" not in text
+
+
+def test_dsn_15_what_a_host_lacks_is_not_told_as_its_answer() -> None:
+    lacking = replace(answered("u@d.test"), remote=False)
+    text, _, _ = parts(written([lacking]))
+    assert "not an answer to your message" in " ".join(text.split())
+    assert "is that of the recipient's mail host" not in " ".join(text.split())
 
 
 def test_dsn_21_a_policy_failure_names_what_was_seen_and_whose_side_it_is() -> None:
