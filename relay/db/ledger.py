@@ -20,15 +20,19 @@ _ADD = """
   SELECT ?, ?, ?, id FROM kind WHERE (domain, mode, mx, reason, action) = (?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING"""
 _ADD_LINE = "INSERT INTO line (id, record) VALUES (?, ?)"
-_OLDEST = "SELECT id, kind FROM violation WHERE time < ? ORDER BY time LIMIT ?"
+_TOO_OLD = "SELECT id, kind FROM violation WHERE time < ? ORDER BY time LIMIT ?"
+# Numbers have no gaps but for what was removed, the lowest first but for a clock put back
+_TOO_MANY = """
+  SELECT id, kind FROM violation
+  WHERE id <= (SELECT max(id) FROM violation) - ? ORDER BY id LIMIT ?"""
 _COUNT = """
   UPDATE kind SET count = count + 1, last = max(last, :time),
     first = iif(count = 0, :time, min(first, :time))
   WHERE id = (SELECT kind FROM violation WHERE id = :number)"""
-# Only the oldest of a kind have gone: its last one is there as long as there is any
 _COUNT_AGAIN = """
   UPDATE kind SET count = count - ?,
-    first = coalesce((SELECT min(time) FROM violation WHERE kind = kind.id), first)
+    first = coalesce((SELECT min(time) FROM violation WHERE kind = kind.id), first),
+    last = coalesce((SELECT max(time) FROM violation WHERE kind = kind.id), last)
   WHERE id = ?"""
 
 
@@ -47,9 +51,9 @@ class Ledger:
         """See LedgerStore."""
         await self._committer.run(partial(_append, entries))
 
-    async def prune(self, before: float, limit: int) -> int:
+    async def prune(self, before: float, most: int, limit: int) -> int:
         """See LedgerStore."""
-        return await self._committer.run(partial(_prune, before, limit))
+        return await self._committer.run(partial(_prune, before, most, limit))
 
 
 def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:
@@ -64,8 +68,9 @@ def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:
             db.execute(_COUNT, {"number": added.lastrowid, "time": time})
 
 
-def _prune(before: float, limit: int, db: sqlite3.Connection) -> int:
-    rows = db.execute(_OLDEST, (before, limit)).fetchall()
+def _prune(before: float, most: int, limit: int, db: sqlite3.Connection) -> int:
+    rows = db.execute(_TOO_OLD, (before, limit)).fetchall()
+    rows = rows or db.execute(_TOO_MANY, (most, limit)).fetchall()
     numbers = [(number,) for number, _ in rows]
     db.executemany("DELETE FROM line WHERE id = ?", numbers)
     db.executemany("DELETE FROM violation WHERE id = ?", numbers)

@@ -4,9 +4,9 @@ import ssl
 from dataclasses import replace
 
 from relay.delivery.hop import Flaw
-from relay.delivery.witness import handshake_of
 from relay.evidence import Failure
 from relay.reply import Reply
+from relay.witness import handshake_of
 
 # X509_V_ERR_* of OpenSSL; every code not named here is a question of trust
 _NOT_YET_VALID = 9

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 from relay.delivery.tls import Level
-from relay.delivery.witness import Witness
+from relay.witness import Witness
 
 
 class TlsContexts:

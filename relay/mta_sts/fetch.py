@@ -18,6 +18,7 @@ import httpx
 from relay.address import Domain, Network, is_allowed
 from relay.mta_sts.error import MtaStsError
 from relay.resolver import DnsStatus, Resolver
+from relay.witness import Witness, handshake_of
 
 Fetch = Callable[[Domain], Awaitable[bytes]]
 """Gives the body of a domain's policy file. Raises MtaStsError."""
@@ -155,6 +156,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     # On by default from Python 3.13; it refuses some roots in use, and no RFC here asks for it
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.sslobject_class = Witness
     return context
 
 
@@ -210,7 +212,8 @@ def _error_of(host: str, error: Exception) -> MtaStsError:
         return _timed_out(host)
     if fault := _certificate_fault(error):
         why = getattr(fault, "verify_message", "") or str(fault)
-        return MtaStsError("webpki_invalid", f"the certificate of {host} is not valid: {why}")
+        text = f"the certificate of {host} is not valid: {why}"
+        return MtaStsError("webpki_invalid", text, handshake=handshake_of(fault))
     # what the host sent may be quoted, up to the HTTP client's own limit of 100 000 octets
     text = ascii(str(error))[1:-1][:_TEXT_LIMIT] or type(error).__name__
     return MtaStsError("http_error", f"https://{host}{_PATH} cannot be fetched: {text}")

@@ -1,5 +1,7 @@
 """What was found amiss with a domain's policy, as evidence. Pure."""
 
+from dataclasses import replace
+
 from relay.address import Domain
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.mta_sts.change import losses
@@ -12,7 +14,8 @@ def trouble(
     domain: Domain, snapshot: PolicySnapshot | None, error: MtaStsError, now: float
 ) -> Finding:
     """A look-up that failed; `snapshot` of the policy that holds all the same."""
-    return _noted(domain, snapshot, _failure(error.code), error.message, now)
+    noted = _noted(domain, snapshot, _failure(error.code), error.message, now)
+    return replace(noted, handshake=error.handshake)
 
 
 def alarms(before: CachedPolicy, after: CachedPolicy, now: float) -> tuple[Finding, ...]:

@@ -12,10 +12,12 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 600.0  # seconds between looks
 _BATCH = 500  # records removed in one transaction: new ones get in between
+_MOST = 1_000_000  # records, a gigabyte: the disk is there for mail in the first place
 
 
 class Retention:
-    """Removes from the ledger what is older than `keep` seconds, which may change at any time."""
+    """Removes from the ledger what is older than `keep` seconds, which may change at any time, and
+    the oldest of more than a million."""
 
     def __init__(self, ledger: LedgerStore, clock: Clock, keep: float) -> None:
         """Nothing is removed yet."""
@@ -40,7 +42,7 @@ class Retention:
                     log.warning("old violations cannot be removed now: %s", error)
 
     async def prune(self) -> None:
-        """Remove all that is too old. Raises StorageError."""
+        """Remove all that is too old or too much. Raises StorageError."""
         before = self._clock.now() - self.keep
-        while await self._ledger.prune(before, _BATCH) == _BATCH:
+        while await self._ledger.prune(before, _MOST, _BATCH):
             pass

@@ -44,8 +44,10 @@ class LedgerStore(Protocol):
         """Record each once, however often it is handed in. Raises StorageError."""
         ...
 
-    async def prune(self, before: float, limit: int) -> int:
-        """Remove up to `limit` violations from before that time; how many. Raises StorageError."""
+    async def prune(self, before: float, most: int, limit: int) -> int:
+        """Remove up to `limit` violations from before that time, or if there are none, of those
+        that are more than `most`, the oldest first; how many. Raises StorageError.
+        """
         ...
 
 

@@ -142,16 +142,29 @@ async def test_those_alike_come_newest_first(ledger: Ledger, path: Path) -> None
 
 async def test_what_is_too_old_is_removed_piece_by_piece(ledger: Ledger, path: Path) -> None:
     await ledger.append([entry(number, domain=f"d{number}.test") for number in (4, 1, 3, 2)])
-    assert [await ledger.prune(4.0, 2) for _ in range(2)] == [2, 1]
+    assert [await ledger.prune(4.0, 10, 2) for _ in range(3)] == [2, 1, 0]
     assert times(path, Filter()) == [4]
     with closing(sqlite3.connect(path)) as db:
         counts = [db.execute(f"SELECT count(*) FROM {name}").fetchone() for name in TABLES]  # noqa: S608
     assert counts == [(1,)] * len(TABLES)
 
 
+async def test_of_too_many_the_oldest_go_and_the_counts_are_right(
+    ledger: Ledger, path: Path
+) -> None:
+    await ledger.append([entry(9), entry(1), entry(2), entry(3, domain="e.test"), entry(4)])
+    assert [await ledger.prune(0.0, 3, 10) for _ in range(2)] == [2, 0]
+    assert times(path, Filter()) == [2, 3, 4]
+    for wanted in (Filter(), Filter(since=0.0)):  # as kept, and as counted
+        shown, kinds, records = fold(path, wanted, 10)
+        assert (kinds, records) == (2, 3)
+        assert [(one.count, one.first, one.last) for one in shown] == [(2, 2, 4), (1, 3, 3)]
+        assert shown[0].record_id == entry(4).record["id"]
+
+
 async def test_a_number_is_not_used_again_after_a_removal(ledger: Ledger, path: Path) -> None:
     await ledger.append([entry(1), entry(2)])
-    await ledger.prune(9.0, 10)
+    await ledger.prune(9.0, 10, 10)
     await ledger.append([entry(3)])
     assert [number for number, _ in read_ledger(path, Filter())] == [3]
 

@@ -113,7 +113,12 @@ async def test_sts_42_the_certificate_must_be_the_policy_hosts(
     found = await finder.find(D)
     assert found.policy.error is not None
     assert found.policy.error.code == "webpki_invalid"
-    assert [one.failure for one in found.findings] == ["sts-webpki-invalid"]
+    (finding,) = found.findings
+    assert finding.failure == "sts-webpki-invalid"
+    assert finding.handshake is not None
+    assert finding.handshake.certificate is not None
+    shown = ("mta-sts.prov.test",) if fault == "wrong name" else (name,)
+    assert finding.handshake.certificate.names == (() if fault == "no SAN" else shown)
 
 
 async def test_sts_49_the_whole_transfer_has_a_deadline(

@@ -61,6 +61,15 @@ async def test_what_is_too_old_goes_however_much(
     assert kept(tmp_path) == 10
 
 
+async def test_what_is_too_much_goes_however_new(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "_MOST", 25)
+    await fill(ledger, 100)
+    await Retention(ledger, Wall(), 4000 * DAY).prune()
+    assert kept(tmp_path) == 25
+
+
 async def test_it_works_while_it_runs_but_not_for_a_clock_that_jumps(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,16 +77,16 @@ async def test_it_works_while_it_runs_but_not_for_a_clock_that_jumps(
     await fill(ledger, 100)
     clock = Wall()
     running = asyncio.create_task(Retention(ledger, clock, 40 * DAY).run())
-    await ledger.prune(0.0, 1)
+    await ledger.prune(0.0, 1000, 1)
     assert kept(tmp_path) == 100  # it has not run steadily for long
     monkeypatch.setattr("relay.mta_sts.upkeep._STEADY", 0.0)
     async with asyncio.timeout(10):
         while kept(tmp_path) > 40:
-            await ledger.prune(0.0, 1)
+            await ledger.prune(0.0, 1000, 1)
     monkeypatch.setattr("relay.mta_sts.upkeep._STEADY", 300.0)
     clock.time += 1000 * DAY
     for _ in range(10):
-        await ledger.prune(0.0, 1)
+        await ledger.prune(0.0, 1000, 1)
     assert kept(tmp_path) == 40
     running.cancel()
 
@@ -92,7 +101,7 @@ class Stuck:
     async def append(self, entries: object) -> None:
         raise StorageError("stuck")
 
-    async def prune(self, before: float, limit: int) -> int:
+    async def prune(self, before: float, most: int, limit: int) -> int:
         self.count += 1
         if self.count == 2:
             self.asked.set()

@@ -20,9 +20,9 @@ from relay.clock import SystemClock
 from relay.delivery.classify import flaw_of_handshake
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.tls import Level
-from relay.delivery.witness import handshake_of, read_certificate
 from relay.evidence import Failure
 from relay.lab.ca import Certificate, CertificateAuthority
+from relay.witness import handshake_of, read_certificate
 
 HOST = "mx.d.test"
 KEY = ec.generate_private_key(ec.SECP256R1())
