@@ -34,7 +34,7 @@ def show(config_path: str | None, as_json: bool, name: str) -> None:
     if len(name) < _LEAST:
         raise WrongUse(f"{name!r} is too short: an id needs {_LEAST} characters of its beginning")
     path = ledger_in(settings_from(config_path))
-    from relay.db.ledger_counts import fold_alike
+    from relay.db.ledger_counts import repeat_of
     from relay.db.ledger_reader import find_records, records_alike
 
     found = find_records(path, name.lower(), _ALIKE)
@@ -48,7 +48,7 @@ def show(config_path: str | None, as_json: bool, name: str) -> None:
             print_json(record)
             continue
         _print([("id", record_id), *_fields(record)])
-        repeat, alike = fold_alike(path, number), records_alike(path, number, _ALIKE)
+        repeat, alike = repeat_of(path, number), records_alike(path, number, _ALIKE)
         if repeat:
             span = f"{moment(repeat.first)} to {moment(repeat.last)}"
             _print([("seen", f"{repeat.count} times, {span}"), ("queue ids", _queue_ids(alike))])

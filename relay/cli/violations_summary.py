@@ -1,8 +1,7 @@
 """`relay violations summary`: how many, by domain, by reason and by day."""
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -11,11 +10,10 @@ from relay.cli.output import print_json, print_table
 from relay.cli.violations_filter import filter_options
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import moment, words_for
-from relay.reporting.store import Filter, Repeat
+from relay.reporting.store import Filter, Summary
 from relay.timestamp import rfc3339
 
 _BAR = 20  # characters of the longest
-_Counts = Sequence[tuple[str, int]]
 
 
 @click.command("summary", short_help="Count violations by domain, by reason and by day.")
@@ -28,56 +26,47 @@ _Counts = Sequence[tuple[str, int]]
 def summary(config_path: str | None, as_json: bool, wanted: Filter, limit: int) -> None:
     """Count violations by domain, by reason and by day (UTC). --json prints all of it, uncut."""
     path = ledger_in(settings_from(config_path))
-    from relay.db.ledger_counts import count_days, count_kinds
+    from relay.db.ledger_counts import summarise
 
-    kinds = count_kinds(path, wanted)
-    days = [(rfc3339(day)[:10], count) for day, count in count_days(path, wanted)]
-    parts = {
-        "domain": _by(kinds, lambda one: one.domain),
-        "reason": _by(kinds, lambda one: one.reason),
-        "day": days,
-    }
+    found = summarise(path, wanted)
     if as_json:
-        _print_object(kinds, parts)
-    elif not kinds:
+        _print_object(found)
+    elif not found.count:
         click.echo("no violations")
     else:
-        _print_people(kinds, parts, limit)
+        _print_people(found, limit)
 
 
-def _by(kinds: Sequence[Repeat], key: Callable[[Repeat], str]) -> _Counts:
-    counts: Counter[str] = Counter()
-    for one in kinds:
-        counts[key(one)] += one.count
-    return counts.most_common()
-
-
-def _print_object(kinds: Sequence[Repeat], parts: dict[str, _Counts]) -> None:
+def _print_object(found: Summary) -> None:
     print_json(
         {
-            "violations": sum(one.count for one in kinds),
-            "first": rfc3339(min(one.first for one in kinds)) if kinds else None,
-            "last": rfc3339(max(one.last for one in kinds)) if kinds else None,
-            **{f"by_{name}": dict(counts) for name, counts in parts.items()},
+            "violations": found.count,
+            "refused": found.refused,
+            "first": rfc3339(found.first) if found.count else None,
+            "last": rfc3339(found.last) if found.count else None,
+            "by_domain": dict(found.by_domain),
+            "by_reason": dict(found.by_reason),
+            "by_day": {rfc3339(day)[:10]: count for day, count in found.by_day},
         }
     )
 
 
-def _print_people(kinds: Sequence[Repeat], parts: dict[str, _Counts], limit: int) -> None:
-    total = sum(one.count for one in kinds)
-    refused = sum(one.count for one in kinds if one.action == "refused")
-    first, last = min(one.first for one in kinds), max(one.last for one in kinds)
-    click.echo(f"{total} violations, {refused} of them refused, {moment(first)} to {moment(last)}")
-    for name, counts in parts.items():
+def _print_people(found: Summary, limit: int) -> None:
+    span = f"{moment(found.first)} to {moment(found.last)}"
+    click.echo(f"{found.count} violations, {found.refused} of them refused, {span}")
+    reasons = [(words_for(reason), count) for reason, count in found.by_reason]
+    days = [(rfc3339(day)[:10], count) for day, count in found.by_day]
+    for name, counts in (("domain", found.by_domain), ("reason", reasons), ("day", days)):
         click.echo()
         most = max(count for _, count in counts)
-        rows = [
-            (words_for(value) if name == "reason" else value, str(count), _bar(count, most))
-            for value, count in counts[:limit]
-        ]
-        print_table((name, "times", ""), rows, empty="")
+        _print_part(name, counts[:limit], most)
         if len(counts) > limit:
             click.echo(f"and {len(counts) - limit} more: --limit")
+
+
+def _print_part(name: str, counts: Sequence[tuple[str, int]], most: int) -> None:
+    rows = [(value, str(count), _bar(count, most)) for value, count in counts]
+    print_table((name, "times", ""), rows, empty="")
 
 
 def _bar(count: int, most: int) -> str:

@@ -7,7 +7,7 @@ import orjson
 
 from relay.db.ledger_filter import KIND, parameters
 from relay.db.ledger_reader import opened
-from relay.reporting.store import Filter, Repeat
+from relay.reporting.store import Filter, Repeat, Summary
 
 # By the index over kind and time alone, whatever the planner thinks of the filter
 _COUNTED = f"""
@@ -33,6 +33,11 @@ _DAYS = f"""
   GROUP BY day ORDER BY day DESC"""
 _PAGE = "SELECT * FROM ({}) ORDER BY last DESC, id DESC LIMIT :limit"
 _TOTAL = "SELECT count(*), coalesce(sum(count), 0) FROM ({})"
+_TOTALS = """
+  SELECT coalesce(sum(count), 0), coalesce(sum(iif(action = 'refused', count, 0)), 0),
+    coalesce(min(first), 0.0), coalesce(max(last), 0.0)
+  FROM found"""
+_BY = "SELECT {0}, sum(count) FROM found GROUP BY {0} ORDER BY 2 DESC, 1"
 _SAME = f"""
   SELECT {_WORDS}, count, first, last, kind.id FROM kind
   WHERE kind.id = (SELECT kind FROM violation WHERE violation.id = ?)"""  # noqa: S608
@@ -53,37 +58,32 @@ def fold(path: Path, wanted: Filter, limit: int) -> tuple[list[Repeat], int, int
     return shown, repeats, records
 
 
-def count_kinds(path: Path, wanted: Filter) -> list[Repeat]:
-    """All repeats, in no order, without what the newest of each says. Raises StorageError."""
+def summarise(path: Path, wanted: Filter) -> Summary:
+    """Count by domain, by reason and by day. Raises StorageError."""
+    values = parameters(wanted)
     with opened(path) as db:
-        return [_repeat(row) for row in db.execute(_source(wanted), parameters(wanted))]
+        db.execute(f"CREATE TEMP TABLE found AS {_source(wanted)}", values)
+        count, refused, first, last = db.execute(_TOTALS).fetchone()
+        domains, reasons = (tuple(db.execute(_BY.format(name))) for name in ("domain", "reason"))
+        days = tuple((day * 86400.0, number) for day, number in db.execute(_DAYS, values))
+    return Summary(count, refused, first, last, domains, reasons, days)
 
 
-def fold_alike(path: Path, number: int) -> Repeat | None:
+def repeat_of(path: Path, number: int) -> Repeat | None:
     """The repeat that the record of this number belongs to; None: it is gone.
 
     Raises StorageError.
     """
     with opened(path) as db:
         row: _Row | None = db.execute(_SAME, (number,)).fetchone()
-    return _repeat(row) if row else None
-
-
-def count_days(path: Path, wanted: Filter) -> list[tuple[float, int]]:
-    """How many on each day (UTC) that had any, the latest first; its begin in seconds since 1970.
-
-    Raises StorageError.
-    """
-    with opened(path) as db:
-        rows = db.execute(_DAYS, parameters(wanted)).fetchall()
-    return [(day * 86400.0, count) for day, count in rows]
+        return _repeat(row, *_newest(row, db)) if row else None
 
 
 def _source(wanted: Filter) -> str:
     return _EVER if wanted.since is None and wanted.until is None else _WHILE
 
 
-def _repeat(row: _Row, record_id: str = "", detail: str = "") -> Repeat:
+def _repeat(row: _Row, record_id: str, detail: str) -> Repeat:
     domain, mode, mx, reason, action, count, first, last, _ = row
     words = (domain, mode or None, mx or None, reason, action)
     return Repeat(*words, count, first, last, record_id, detail)

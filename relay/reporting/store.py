@@ -86,5 +86,26 @@ class Repeat:
     count: int
     first: float
     last: float
-    record_id: str = ""
-    detail: str = ""
+    record_id: str
+    detail: str
+
+
+Counts = tuple[tuple[str, int], ...]
+"""How many of what, the most first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many violations, how many of them refused, from when to when; 0.0 where there are none.
+
+    `by_day` has the begin of each day (UTC) that had any, the latest first. Times in seconds since
+    1970.
+    """
+
+    count: int
+    refused: int
+    first: float
+    last: float
+    by_domain: Counts
+    by_reason: Counts
+    by_day: tuple[tuple[float, int], ...]

@@ -10,11 +10,11 @@ import pytest
 
 from relay.db import ledger_reader
 from relay.db.ledger import Ledger
-from relay.db.ledger_counts import count_days, count_kinds, fold
+from relay.db.ledger_counts import fold, repeat_of, summarise
 from relay.db.ledger_reader import find_records, newest_number, read_ledger, records_alike
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.reporting.copier import entries_of
-from relay.reporting.store import Entry, Filter
+from relay.reporting.store import Entry, Filter, Summary
 
 
 def entry(  # noqa: PLR0913
@@ -97,8 +97,10 @@ async def test_filters(ledger: Ledger, path: Path, wanted: Filter, found: list[f
     assert times(path, wanted) == found
     if not wanted.after:
         assert fold(path, wanted, 10)[2] == len(found)
-        assert sum(one.count for one in count_kinds(path, wanted)) == len(found)
-        assert sum(count for _, count in count_days(path, wanted)) == len(found)
+        summary = summarise(path, wanted)
+        assert summary.count == len(found)
+        for counts in (summary.by_domain, summary.by_reason, summary.by_day):
+            assert sum(count for _, count in counts) == len(found)
 
 
 async def test_repeats_are_one_row_with_count_first_and_last(ledger: Ledger, path: Path) -> None:
@@ -119,10 +121,18 @@ async def test_no_more_repeats_than_asked_for_but_all_are_counted(
     assert (kinds, records) == (5, 5)
 
 
+async def test_a_summary_has_the_most_first(ledger: Ledger, path: Path) -> None:
+    await ledger.append(ROWS)
+    summary = summarise(path, Filter())
+    assert (summary.count, summary.refused, summary.first, summary.last) == (5, 3, 1.0, 5.0)
+    assert summary.by_domain == (("d.test", 4), ("e.test", 1))
+    assert summary.by_reason == (("mx-mismatch", 4), ("sts-policy-invalid", 1))
+
+
 async def test_days_are_those_of_utc(ledger: Ledger, path: Path) -> None:
     ends = [86399.9, 86400.0, 86400.0 * 3]
     await ledger.append([entry(number, time=at) for number, at in enumerate(ends)])
-    assert count_days(path, Filter()) == [(86400.0 * 3, 1), (86400.0, 1), (0.0, 1)]
+    assert summarise(path, Filter()).by_day == ((86400.0 * 3, 1), (86400.0, 1), (0.0, 1))
 
 
 async def test_a_record_is_found_by_the_beginning_of_its_id(ledger: Ledger, path: Path) -> None:
@@ -136,6 +146,9 @@ async def test_a_record_is_found_by_the_beginning_of_its_id(ledger: Ledger, path
 
 async def test_those_alike_come_newest_first(ledger: Ledger, path: Path) -> None:
     await ledger.append([entry(1), entry(2, domain="e.test"), entry(4), entry(3)])
+    repeat = repeat_of(path, 1)
+    assert repeat is not None
+    assert (repeat.count, repeat.first, repeat.last, repeat.detail) == (3, 1.0, 4.0, "é4")
     alike = records_alike(path, 1, 2)
     assert [one["detail"] for one in alike] == ["é4", "é3"]
 
@@ -183,6 +196,7 @@ async def test_reading_goes_on_page_by_page(
 def test_before_the_first_start_there_is_nothing(path: Path) -> None:
     assert list(read_ledger(path, Filter())) == []
     assert fold(path, Filter(), 10) == ([], 0, 0)
-    assert count_days(path, Filter()) == []
+    assert summarise(path, Filter()) == Summary(0, 0, 0.0, 0.0, (), (), ())
+    assert repeat_of(path, 1) is None
     assert newest_number(path) == 0
     assert find_records(path, "a", 2) == []
