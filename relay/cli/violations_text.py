@@ -25,7 +25,7 @@ _WORDS = {
     "policy-weakened": "policy weakened",
     "policy-replaced": "policy's hosts replaced",
 }
-_STYLES = {"refused": "red", "delivered": "yellow"}
+_STYLES = {"refused": "red", "delivered": "yellow", "waived": "magenta"}
 _RECENT = 180 * 86_400.0  # seconds that a day needs no year
 
 
