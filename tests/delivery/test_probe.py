@@ -1,6 +1,9 @@
 """Hosts asked what they would do with mail: politely, all at a time, and not for ever."""
 
 import asyncio
+from collections.abc import Sequence
+
+import pytest
 
 from relay.delivery.caller import Caller
 from relay.delivery.contexts import TlsContexts
@@ -9,6 +12,7 @@ from relay.delivery.probe import PATIENCE, Prober
 from relay.delivery.rehearsal import Place
 from relay.delivery.terms import Terms
 from relay.delivery.tls import Ladder, Level
+from relay.delivery.waiver import Waiver
 from relay.lab.mx_host import MxHost
 from relay.lab.world import World
 
@@ -19,12 +23,17 @@ LENIENT = (Level.VERIFIED, Level.ENCRYPTED)
 
 
 async def probe(
-    world: World, *hosts: Host, ladder: Ladder = STRICT, longest: float = 60.0
+    world: World,
+    *hosts: Host,
+    ladder: Ladder = STRICT,
+    longest: float = 60.0,
+    waivers: Sequence[Waiver] = (),
 ) -> dict[Place, HopReport]:
     caller = Caller("relay.lab.test", world.smtp_port, TlsContexts(world.ca_file), PATIENCE)
     mode = "testing" if ladder == LENIENT else "enforce"
     prober = Prober(caller, by_route=False, longest=longest)
-    return await prober.probe(Terms("d.test", mode, None, ladder), hosts, mail(), NOW)
+    terms = Terms("d.test", mode, None, ladder, None, waivers)
+    return await prober.probe(terms, hosts, mail(), NOW)
 
 
 def of(mx: MxHost, *, listed: bool = True) -> Host:
@@ -49,6 +58,16 @@ async def test_the_levels_are_walked_as_a_delivery_walks_them(world: World) -> N
     reports = await probe(world, of(mx), ladder=LENIENT)
     kinds = {level: type(report) for (_, _, level), report in reports.items()}
     assert kinds == {Level.VERIFIED: Unprotected, Level.ENCRYPTED: Exchange}
+
+
+@pytest.mark.parametrize(("until", "count"), [(NOW + 3600, 1), (NOW, 0)])
+async def test_whom_a_waiver_lets_pass_is_called_until_its_end(
+    world: World, until: float, count: int
+) -> None:
+    mx = await world.mx_host("mx.d.test")
+    waiver = Waiver("d.test", "mx-mismatch", until, "they know", "waiver[0]")
+    reports = await probe(world, of(mx, listed=False), waivers=[waiver])
+    assert (len(reports), mx.connections) == (count, count)
 
 
 async def test_whom_the_policy_rules_out_is_not_called(world: World) -> None:

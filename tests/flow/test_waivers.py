@@ -1,11 +1,14 @@
 """An operator lets a misconfigured partner pass for a while, and asks more of another one."""
 
+import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from relay.clock import SystemClock
 from relay.lab.world import World
 from relay.timestamp import parse_rfc3339
+from tests.cli.process import relay as command
 from tests.flow.conftest import Run, violations
 
 QUICK = '[queue]\nretry = ["1s"]\n'
@@ -74,6 +77,22 @@ async def send_until_refused(relay: Any, end: float) -> str:
     assert parse_rfc3339(event["time"]) >= end
     assert "has ended" in event["reply"]
     return str(sent)
+
+
+async def test_what_each_look_tells_of_a_waiver(world: World, run: Run, tmp_path: Path) -> None:
+    """`relay explain` judges as the delivery that follows does."""
+    bad = world.ca.issue(["mx.d.test"], expired=True)
+    mx = await world.mx_host("mx.d.test", certificate=bad)
+    world.domain("d.test", mx=[(10, mx.name)], policy="enforce")
+    async with run(extra=waiver(HOUR)[1]) as relay:
+        words = ("explain", "u@d.test", "--probe", "-c", tmp_path / "config.toml")
+        told = await asyncio.to_thread(command, *words)
+        assert told.returncode == 0
+        assert " would be delivered to mx.d.test over TLSv1.3 with any certificate" in told.stdout
+        assert "  waivers  waiver[0] (bad-certificate, until " in told.stdout
+        await relay.send("u@d.test")
+        (event,) = await relay.events("delivered")
+        assert (event["host"], event["tls"]) == ("mx.d.test", "TLSv1.3")
 
 
 async def test_a_waiver_is_no_wider_than_its_domain(world: World, run: Run) -> None:
