@@ -121,8 +121,10 @@ def _growing(path: Path, wanted: Filter, *, as_json: bool) -> Iterator[Iterator[
 
     while True:
         newest = newest_number(path)
-        piece = replace(wanted, up_to=newest)
-        if newest <= wanted.after:
+        # a ledger that was damaged has been begun anew
+        after = wanted.after if wanted.after <= newest else 0
+        piece = replace(wanted, after=after, up_to=newest)
+        if newest == after:
             yield iter(())
         elif as_json:
             yield (line for _, line in read_lines(path, piece))

@@ -236,6 +236,17 @@ def test_in_csv_nothing_is_a_formula_and_null_is_empty(config: Path) -> None:
     assert rows[4]["v"] == "1"
 
 
+async def begin_anew(config: Path, finding: Finding) -> None:
+    """Move the ledger aside, as the relay does with a damaged one, for one with this alone."""
+    path = config.parent / "var" / "ledger.db"
+    other = Ledger(path.with_name("new.db"))
+    await other.append(entries_of([("s-1", finding)]))
+    other.close()
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"ledger.db{suffix}").unlink(missing_ok=True)
+    path.with_name("new.db").rename(path)
+
+
 @pytest.mark.parametrize("as_json", [True, False], ids=["for programs", "for people"])
 async def test_follow_goes_on_with_what_comes(config: Path, as_json: bool) -> None:
     words = ["violations", "--follow", "--domain", "d.test", *(["--json"] if as_json else [])]
@@ -248,11 +259,13 @@ async def test_follow_goes_on_with_what_comes(config: Path, as_json: bool) -> No
     await ledger.append(new)
     ledger.close()
     lines.append((await child.stdout.readline()).decode())
+    await begin_anew(config, FINDINGS[1])
+    lines.append((await child.stdout.readline()).decode())
     child.send_signal(signal.SIGINT)
     assert await child.stdout.read() == b""
     assert await child.wait() == 0
     if as_json:
-        assert lines == [f"{line}\n" for line in (*LINES[1:4], new[1].line.decode())]
+        assert lines == [f"{line}\n" for line in (*LINES[1:4], new[1].line.decode(), LINES[1])]
     else:
         assert all("d.test  testing  mx.d.test" in line for line in lines)
 
