@@ -1,5 +1,6 @@
 """`relay violations show`: everything about one violation."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +12,7 @@ from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import moment, words_for
 from relay.reporting.violations import Record
 
-_LEAST = 4  # characters of an id that can be looked for
+_ID = re.compile(r"[0-9a-f]{4,12}", re.ASCII)  # or its beginning
 _ALIKE = 10  # records whose queue ids are told
 _DONE = {
     "refused": "refused: this host was not given the mail",
@@ -31,8 +32,8 @@ def show(config_path: str | None, as_json: bool, name: str) -> None:
 
     --json prints the very object of the log.
     """
-    if len(name) < _LEAST:
-        raise WrongUse(f"{name!r} is too short: an id needs {_LEAST} characters of its beginning")
+    if not _ID.fullmatch(name.lower()):
+        raise WrongUse(f"{name!r} is no id: give at least 4 of its 12 digits (0-9, a-f)")
     path = ledger_in(settings_from(config_path))
     from relay.db.ledger_counts import repeat_of
     from relay.db.ledger_reader import find_records, records_alike

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,10 @@ def test_filters_are_the_same_everywhere(config: Path, words: list[str], found: 
         (["--limit", "0"], "limit"),
         (["export", "--format", "xml"], "jsonl"),
         (["show"], "ID"),
-        (["show", "abc"], "too short"),
+        (["show", "abc"], "at least 4"),
+        (["show", "abcdefg"], "at least 4"),
+        (["show", "\udcff" * 4], "at least 4"),
+        (["--domain", "\udcff"], "domain"),
         (["sumary"], "sumary"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
@@ -224,6 +228,17 @@ def test_show_for_programs_and_of_what_is_not_there(config: Path) -> None:
     assert done("show", IDS[0], "--json", "-c", str(config)).stdout == LINES[0] + "\n"
     assert "no violation 'abcdef'" in done("show", "abcdef", "-c", str(config), status=1).stderr
     assert "mode: -" in done("show", IDS[4], "-c", str(config)).stdout
+
+
+async def test_show_needs_more_of_an_id_where_several_begin_so(config: Path) -> None:
+    (one,) = entries_of([("x", FINDINGS[0])])
+    ledger = Ledger(config.parent / "var" / "ledger.db")
+    for ending in ("12345678", "12345679"):
+        record = one.record | {"id": f"abcd{ending}"}
+        await ledger.append([replace(one, finding_id=ending, record=record)])
+    ledger.close()
+    assert "several" in done("show", "abcd1234567", "-c", str(config), status=2).stderr
+    assert "abcd12345679" in done("show", "abcd12345679", "-c", str(config)).stdout
 
 
 def test_in_csv_nothing_is_a_formula_and_null_is_empty(config: Path) -> None:
