@@ -10,6 +10,7 @@ from relay.cli.options import WrongUse, config_option, json_option, settings_fro
 from relay.cli.output import print_json, printable
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import moment, words_for
+from relay.reporting.store import Repeat
 from relay.reporting.violations import Record
 
 _ID = re.compile(r"[0-9a-f]{4,12}", re.ASCII)  # or its beginning
@@ -51,8 +52,7 @@ def show(config_path: str | None, as_json: bool, name: str) -> None:
         _print([("id", record_id), *_fields(record)])
         repeat, alike = repeat_of(path, number), records_alike(path, number, _ALIKE)
         if repeat:
-            span = f"{moment(repeat.first)} to {moment(repeat.last)}"
-            _print([("seen", f"{repeat.count} times, {span}"), ("queue ids", _queue_ids(alike))])
+            _print([("seen", _how_often(repeat)), ("queue ids", _queue_ids(alike))])
 
 
 def _fields(record: Record) -> Iterator[_Field]:
@@ -92,6 +92,12 @@ def _certificate(shown: Record | None) -> Iterator[_Field]:
     yield "valid from", shown["not_before"]
     yield "valid until", shown["not_after"]
     yield "SHA-256", shown["sha256"]
+
+
+def _how_often(repeat: Repeat) -> str:
+    if repeat.count == 1:
+        return "once"
+    return f"{repeat.count} times, {moment(repeat.first)} to {moment(repeat.last)}"
 
 
 def _queue_ids(records: Iterable[Record]) -> list[str]:

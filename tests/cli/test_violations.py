@@ -227,7 +227,9 @@ def test_show_tells_everything(config: Path) -> None:
 def test_show_for_programs_and_of_what_is_not_there(config: Path) -> None:
     assert done("show", IDS[0], "--json", "-c", str(config)).stdout == LINES[0] + "\n"
     assert "no violation 'abcdef'" in done("show", "abcdef", "-c", str(config), status=1).stderr
-    assert "mode: -" in done("show", IDS[4], "-c", str(config)).stdout
+    lone = done("show", IDS[4], "-c", str(config)).stdout
+    assert "mode: -\n" in lone
+    assert "seen: once\n" in lone
 
 
 async def test_show_needs_more_of_an_id_where_several_begin_so(config: Path) -> None:
