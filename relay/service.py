@@ -38,14 +38,13 @@ async def serve(
     """
     service = _Service(settings, announce, worker, read)
     damaged: list[Path | None] = [None]
-    with journal.together(asyncio.get_running_loop().call_soon):
-        while not service.stop.is_set():
-            try:
-                await service.run(Relay(service.settings, journal, worker, damaged[-1]))
-            except StorageDamagedError as error:
-                if error.path in damaged:
-                    raise
-                damaged.append(error.path)
+    while not service.stop.is_set():
+        try:
+            await service.run(Relay(service.settings, journal, worker, damaged[-1]))
+        except StorageDamagedError as error:
+            if error.path in damaged:
+                raise
+            damaged.append(error.path)
 
 
 def endpoint(host: str, port: int) -> str:

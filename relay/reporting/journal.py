@@ -1,18 +1,13 @@
 """The relay's own log on stderr: text for a terminal, one JSON object a line for programs."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import get_ident
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import orjson
 
 from relay.clock import Clock
 from relay.timestamp import rfc3339
-
-Soon = Callable[[Callable[[], None]], object]
-"""Has something called when there is nothing more urgent."""
 
 
 class Journal:
@@ -25,52 +20,17 @@ class Journal:
         """Write to `stream`, which the caller keeps open; `human` chooses text over JSON."""
         self._stream = stream
         self._clock = clock
-        self._human = human
         self._line = _text_line if human else _json_line
-        self._soon: Soon | None = None
-        self._thread = 0
-        self._is_due = False
-        self._waiting = 0  # lines
         self.lost = 0
-
-    @contextmanager
-    def together(self, soon: Soon) -> Iterator[None]:
-        """Within, lines of this thread leave together when `soon` calls back; text at once.
-
-        `soon` is such as a loop's call_soon. Lines of other threads never wait.
-        """
-        self._soon, self._thread, self._is_due = soon, get_ident(), False
-        try:
-            yield
-        finally:
-            self._soon = None
-            self._flush()
 
     def write(self, event: str, **fields: object) -> None:
         """Write one event; fields that are None are left out."""
         shown = {name: value for name, value in fields.items() if value is not None}
         try:
             self._stream.write(self._line(rfc3339(self._clock.now()), event, shown))
-        except OSError:
-            self.lost += 1
-            return
-        self._waiting += 1
-        if not self._soon or self._human or get_ident() != self._thread:
-            self._flush()
-        elif not self._is_due:
-            self._is_due = True
-            self._soon(self._leave)
-
-    def _leave(self) -> None:
-        self._is_due = False
-        self._flush()
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, 0
-        try:
             self._stream.flush()
         except OSError:
-            self.lost += waiting
+            self.lost += 1
 
 
 class JournalHandler(logging.Handler):

@@ -2,8 +2,6 @@
 
 import io
 import logging
-from collections.abc import Callable
-from threading import Thread
 
 import orjson
 import pytest
@@ -58,45 +56,6 @@ def test_smg_08_an_event_is_one_line(human: bool, value: str) -> None:
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     assert b"\x1b" not in line
-
-
-class Flushed(io.BytesIO):
-    """What has left, by piece."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[int] = []
-
-    def flush(self) -> None:
-        self.pieces.append(self.getvalue().count(b"\n") - sum(self.pieces))
-
-
-def test_lines_of_a_loop_leave_together() -> None:
-    stream, called = Flushed(), list[Callable[[], None]]()
-    journal = Journal(stream, Noon(), human=False)
-    journal.write("ready")
-    with journal.together(called.append):
-        journal.write("accepted")
-        journal.write("delivered")
-        assert stream.pieces == [1]
-        called.pop()()
-        assert stream.pieces == [1, 2]
-        journal.write("accepted")
-        thread = Thread(target=journal.write, args=["warning"])
-        thread.start()
-        thread.join()
-        assert stream.pieces == [1, 2, 2]
-        journal.write("stopping")
-    journal.write("ended")
-    assert stream.pieces == [1, 2, 2, 1, 1]
-
-
-def test_people_see_each_line_at_once() -> None:
-    stream = Flushed()
-    journal = Journal(stream, Noon(), human=True)
-    with journal.together(lambda _: None):
-        journal.write("accepted")
-        assert stream.pieces == [1]
 
 
 def test_a_full_disk_loses_the_line_not_the_mail() -> None:
