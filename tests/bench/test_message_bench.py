@@ -42,6 +42,8 @@ async def send(door: FrontDoor, count: int) -> int:
         await client.say("MAIL FROM:<me@a.test>", "RCPT TO:<u@d.test>", "DATA")
         await client.send(BODY + b".\r\n")
         taken += (await client.reply()).startswith("250 2.0.0 queued as ")
+    await client.say("QUIT")
+    client.writer.close()
     return taken
 
 
