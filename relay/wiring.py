@@ -93,6 +93,7 @@ def accept_settings(settings: Settings) -> AcceptSettings:
         max_recipients=server.max_recipients,
         max_received=server.max_received,
         normalise=server.bare_newlines == "normalise",
+        postmaster=settings.queue.postmaster,
     )
 
 

@@ -101,7 +101,8 @@ class Storage:
 class Queue:
     """When to try again and when to give up, in seconds; `warn_after` None is never.
 
-    `postmaster` is told of failures that no sender can be told; None: only the log has them.
+    `postmaster` has the mail for ours, and is told of failures that no sender can be told; None:
+    only the log has those.
     """
 
     retry: tuple[float, ...] = _list(

@@ -41,7 +41,7 @@ class AcceptSettings:
     """What the operator decides about taking mail in; sizes in octets.
 
     `max_received`: so many hosts before this one are a loop (RFC 5321 §6.3). `normalise`: a bare CR
-    or LF becomes a CRLF rather than a refusal.
+    or LF becomes a CRLF rather than a refusal. `postmaster` None: ours is at `hostname`.
     """
 
     hostname: str
@@ -50,6 +50,15 @@ class AcceptSettings:
     max_recipients: int
     max_received: int
     normalise: bool
+    postmaster: str | None = None
+
+    # RFC 5321 §4.5.1: without a domain too, in any case; at our own name it would be a mail loop
+    def own_postmaster(self, address: str) -> str | None:
+        """Where mail for this address goes if it means our postmaster, else None."""
+        name, _, domain = address.partition("@")
+        if name.lower() != "postmaster" or domain.lower() not in ("", self.hostname.lower()):
+            return None
+        return self.postmaster or f"{name}@{self.hostname}"
 
 
 class AcceptHooks:
@@ -105,9 +114,7 @@ class AcceptHooks:
         # RFC 5321 §4.5.3.1.10: the excess is put off, those before it stay
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
             return "452 4.5.3 Too many recipients, send to the others in another transaction"
-        # RFC 5321 §4.5.1: postmaster without a domain is ours
-        if address.lower() == "postmaster":
-            address = f"{address}@{self._settings.hostname}"
+        address = self._settings.own_postmaster(address) or address
         if fault := _fault(address, envelope):
             return f"553 {fault[0] or '5.1.3'} The recipient is refused: {fault[1]}"
         envelope.rcpt_tos.append(address)

@@ -139,6 +139,17 @@ async def test_envelope(door: FrontDoor) -> None:
     assert message.created == 1788264000.0
 
 
+async def test_srv_02_our_postmaster_has_the_mailbox_that_is_configured() -> None:
+    async with front_door(replace(ACCEPTING, postmaster="Ops@b.test")) as door:
+        client = await door.greeted()
+        await client.say(HELLO, MAIL, "RCPT TO:<postMaster>", "RCPT TO:<Postmaster@d.test>")
+        await client.say("RCPT TO:<postmaster@RELAY.test>", "DATA")
+        await client.send(MESSAGE + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+        [message] = door.shelf.messages
+        assert message.envelope.recipients == ("Ops@b.test", "Postmaster@d.test")
+
+
 async def test_dsn_03_what_is_asked_for_each_recipient(door: FrontDoor) -> None:
     client = await door.greeted()
     await client.say(HELLO, MAIL + " RET=hdrs ENVID=QQ+2BaB")
