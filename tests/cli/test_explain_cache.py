@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
 from relay.lab.world import World
 from relay.queue.job import Last, Remainder, Settlement
+from tests.cli.process import relay
 from tests.cli.scenes import explain, good, told
 
 
@@ -61,3 +64,14 @@ async def test_what_waits_for_the_domain(path: Path) -> None:
     assert "  queued   4 jobs, the oldest " in run.stdout
     assert "2 policy, 1 not tried yet, 1 dns; the next try is in " in run.stdout
     assert " ago at mx.d.test: 451 4.4.2 dns" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["policies.db", "spool-0.db"])
+@pytest.mark.parametrize("words", [["u@d.test"], ["u@d.test", "--offline"]])
+def test_trouble_with_the_storage_is_one_sentence(path: Path, name: str, words: list[str]) -> None:
+    storage = path.parent / "var"
+    storage.mkdir()
+    (storage / name).write_bytes(b"no database at all" * 1000)
+    run = relay("explain", *words, "-c", path)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (3, "", 1)
+    assert name in run.stderr
