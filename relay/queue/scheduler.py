@@ -84,6 +84,7 @@ class Scheduler:
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
         self._tasks: set[Task[None]] = set()
         self._wake = asyncio.Event()
+        self._looking = asyncio.Lock()  # at what is due, in the store
         self._resting = False  # nothing more is started
         self._closing = asyncio.Event()
         self._broken: StorageClosedError | None = None  # nothing goes on in this storage
@@ -110,15 +111,19 @@ class Scheduler:
         """Start what is due, until cancelled or at rest. Raises StorageClosedError."""
         while not self._resting:
             self._wake.clear()
-            try:
-                await self._correct_times()
-                await self._forget_revoked()
-                await self._claim_due()
-            except StorageError as error:
-                self._note(error, "the queue cannot be read")
+            async with self._looking:
+                await self._look()
             if self._broken:
                 raise self._broken
             await _wait_for(self._wake, _POLL)
+
+    async def _look(self) -> None:
+        try:
+            await self._correct_times()
+            await self._forget_revoked()
+            await self._claim_due()
+        except StorageError as error:
+            self._note(error, "the queue cannot be read")
 
     # Before the end: the later an attempt begins, the likelier it is cut with its final dot out
     def rest(self) -> None:
@@ -143,7 +148,9 @@ class Scheduler:
         # the others have delivered and only settle: cutting them would deliver twice
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            await self._store.release_all()
+            # a claim that is still on its way must not come after the release
+            async with self._looking:
+                await self._store.release_all()
         except StorageError as error:
             log.warning("the queue could not be left in order; the next start mends it: %s", error)
 

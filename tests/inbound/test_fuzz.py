@@ -168,7 +168,7 @@ async def converse(door: FrontDoor, pieces: list[bytes]) -> list[str]:
     return [line[:3] for line in lines if line[3] == " "]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(STEPS, max_size=40), st.lists(st.integers(min_value=0), max_size=60))
 def test_sessions_follow_the_model(steps: list[Step], borders: list[int]) -> None:
     model = Model()
@@ -200,7 +200,7 @@ ENDS = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"", b"\r\n.\r\
 
 
 @pytest.mark.parametrize("end", ["eof", "reset"])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(st.tuples(WORDS, ENDS), max_size=40), st.lists(st.integers(min_value=0)))
 def test_any_octets(end: str, words: list[tuple[bytes, bytes]], borders: list[int]) -> None:
     octets = b"".join(word + ending for word, ending in words)

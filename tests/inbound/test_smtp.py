@@ -619,7 +619,7 @@ LINES = st.lists(WORDS | st.text(TEXT, max_size=20))
 
 # SRV-21, EXT-24, EXT-25: whatever a client says, each line has one reply of good form and the
 # session goes on
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LINES)
 def test_any_commands(lines: list[str]) -> None:
     async def talk() -> None:

@@ -105,7 +105,7 @@ BODY = st.tuples(
 LATER = st.tuples(st.just("later"), st.sampled_from([1, 59, 61, 299, 301, 90_000, 1_000_000]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(RECORD | BODY | LATER, min_size=3, max_size=20))
 def test_whatever_happens(events: list[tuple[str, str | int]]) -> None:
     async def live() -> None:

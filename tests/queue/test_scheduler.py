@@ -585,6 +585,23 @@ async def test_snd_35_a_hurried_close_does_not_cut_a_settlement(
     assert list(Desk(tmp_path).jobs()) == []
 
 
+async def test_a_look_at_the_queue_that_is_under_way_strands_nothing_at_the_end(
+    build: Build, spool: Spool, tmp_path: Path
+) -> None:
+    await spool.put(Message("Q1", Envelope(None, ("a@d.test",)), b"x", 1.0), claimed=False)
+    gate = threading.Event()
+    blocked = spool._committer.run(lambda _: gate.wait())
+    async with build(stop_timeout=0.0) as house:
+        await _let_others_run()  # the first look begins by putting times right, then claims
+        closing = asyncio.ensure_future(house.scheduler.aclose(0.0))
+        await _let_others_run()
+        gate.set()
+        await asyncio.gather(blocked, closing)
+        await _let_others_run()
+        await spool.findings_lost()  # behind a claim that came after the release
+        assert [job.state for job in Desk(tmp_path).jobs()] == ["waiting"]
+
+
 async def test_findings_are_kept_with_the_settlement(build: Build, spool: Spool) -> None:
     async with build() as house:
         await house.accept("Q1", "a@d.test")
