@@ -27,8 +27,13 @@ def _names_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @filter_options
 @_names_option
 def retry(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
-    """Try now what waits or is held: these jobs or messages, what fits, or everything."""
+    """Try now what waits: these jobs or messages, what fits, or everything.
+
+    What is held stays so, but for jobs that are named and with --state held.
+    """
     desk = _desk(config_path, names)
+    if not names and selection.state is None:
+        selection = replace(selection, state="waiting")
     count = desk.retry(names or None, SystemClock().now(), selection)
     _tell(count, "to be tried now", as_json=as_json)
 

@@ -116,7 +116,16 @@ def test_hold_and_release(config: Path) -> None:
     assert (
         queue(config, "release", "--state", "held", "--domain", "e.test").stdout == "1 released\n"
     )
-    assert queue(config, "retry").stdout == "3 to be tried now\n"
+    assert listed(config) == {"Q1": "held", "Q2": "waiting", "Q3": "waiting"}
+
+
+def test_retry_leaves_what_is_held_but_for_what_is_named(config: Path) -> None:
+    assert queue(config, "hold", "Q1", "Q2", "Q3").stdout == "3 held\n"
+    assert queue(config, "retry").stdout == "0 to be tried now\n"
+    assert queue(config, "retry", "--domain", "e.test").stdout == "0 to be tried now\n"
+    assert queue(config, "retry", "Q1").stdout == "1 to be tried now\n"
+    assert listed(config) == {"Q1": "waiting", "Q2": "held", "Q3": "held"}
+    assert queue(config, "retry", "--state", "held").stdout == "2 to be tried now\n"
     assert set(listed(config).values()) == {"waiting"}
 
 
