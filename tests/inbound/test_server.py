@@ -84,6 +84,7 @@ async def test_several_workers_share_a_port() -> None:
 
 
 async def test_connections_in_all_are_bounded() -> None:
+    """SRV-31: who is not served is told 421 and parted from; a greeting of 554 there is none."""
     async with front_door(max_connections=2) as door:
         first, second = await door.greeted(), await door.greeted()
         third = await door.connect()
