@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.lab.world import World
     from relay.reporting.violations import Record
 
+_MOST = 50  # violations shown
 _PATIENCE = 25.0  # seconds for all messages together
 _CONTENT = """\
 From: sender@lab.test\r
@@ -139,7 +140,9 @@ def _records(settings: "Settings") -> "list[Record]":
 
 
 def _show(settings: "Settings", scenes: "list[Scene]", log: io.BytesIO) -> None:
-    from relay.cli.violations_text import print_records
+    from relay.cli.violations_table import print_repeats
+    from relay.reporting.store import Filter
+    from relay.storage import LEDGER
 
     ends = _ends(log)
     rows = []
@@ -148,8 +151,8 @@ def _show(settings: "Settings", scenes: "list[Scene]", log: io.BytesIO) -> None:
         where = f"{end['host']}, {end['tls']}" if end.get("tls") else end.get("reply", "-")
         rows.append((scene.domain, scene.title, end.get("event", "nothing yet"), where))
     print_table(("domain", "what it shows", "became", "where, or why not"), rows, empty="")
-    click.echo("\nThe violations that were recorded:\n")
-    print_records(_records(settings))
+    click.echo("\nThe violation log, as `relay violations` shows it:\n")
+    print_repeats(settings.storage_directory / LEDGER, Filter(), _MOST, wide=False)
 
 
 def _invite(address: str, settings: "Settings") -> None:

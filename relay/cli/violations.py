@@ -1,6 +1,5 @@
 """`relay violations`: what was wrong with hosts and policies, and what was done about it."""
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +9,11 @@ import click
 
 from relay.cli import violations_export, violations_show, violations_summary
 from relay.cli.options import config_option, json_option, settings_from
-from relay.cli.output import print_lines, print_stacked, print_table
-from relay.cli.violations_filter import NOW, filter_options
+from relay.cli.output import print_lines
+from relay.cli.violations_filter import filter_options
 from relay.cli.violations_ledger import ledger_in
-from relay.cli.violations_text import STACKED, WIDE, record_row, stacked_row, wide_row
+from relay.cli.violations_table import print_repeats
+from relay.cli.violations_text import record_row
 from relay.reporting.store import Filter
 
 _FOLLOW = 1.0  # seconds between looks
@@ -88,22 +88,7 @@ def list_violations(
 
         print_lines(line for _, line in read_lines(path, wanted))
     else:
-        _print_repeats(path, wanted, limit, wide=wide or not sys.stdout.isatty())
-
-
-def _print_repeats(path: Path, wanted: Filter, limit: int, *, wide: bool) -> None:
-    from relay.db.ledger_counts import fold
-
-    shown, repeats, records = fold(path, wanted, limit)
-    if wide or not shown:
-        print_table(WIDE, map(wide_row, shown), empty="no violations", folded=False)
-    else:
-        print_stacked(STACKED, [stacked_row(one, NOW) for one in shown])
-    if repeats > len(shown):
-        click.echo(
-            f"{len(shown)} of {repeats} rows, {records} violations in all: --limit, or filters",
-            err=True,
-        )
+        print_repeats(path, wanted, limit, wide=wide)
 
 
 def _follow(path: Path, wanted: Filter, *, as_json: bool) -> None:

@@ -1,14 +1,15 @@
 """Violations in words and rows, for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from relay.cli.output import Line, print_table
+from relay.cli.output import Line
 from relay.reporting.store import Repeat
 from relay.reporting.violations import Record
 from relay.timestamp import rfc3339
 
-COLUMNS = ("time", "domain", "mode", "host", "what was wrong", "done", "detail")
-WIDE = ("last", "first", "times", *COLUMNS[1:], "id")
+WIDE = (
+    *("last", "first", "times", "domain", "mode", "host", "what was wrong", "done", "detail", "id"),
+)
 STACKED = ("last seen", "domain, host", "what was wrong", "times, since")
 
 _WORDS = {
@@ -29,11 +30,6 @@ _STYLES = {"refused": "red", "delivered": "yellow", "waived": "magenta"}
 _RECENT = 180 * 86_400.0  # seconds that a day needs no year
 
 
-def print_records(records: Iterable[Record]) -> None:
-    """Print records as a table, each for itself."""
-    print_table(COLUMNS, map(record_row, records), empty="no violations")
-
-
 def words_for(reason: str) -> str:
     """What was wrong in words; a reason of a later version as it is."""
     return _WORDS.get(reason, reason)
@@ -45,7 +41,7 @@ def moment(seconds: float) -> str:
 
 
 def record_row(record: Record) -> tuple[str, ...]:
-    """A record as a row of COLUMNS."""
+    """A record as a row: time, domain, mode, host, what was wrong, what was done, detail."""
     return (
         str(record["time"])[:19].replace("T", " "),
         str(record["domain"]),
