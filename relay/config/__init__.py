@@ -15,6 +15,7 @@ from relay.config.limits import domain_bounds, faults_of_limits, host_bounds
 from relay.config.reader import read
 from relay.config.routes import faults_of_credentials, faults_of_routes, next_hops
 from relay.config.sections import Settings
+from relay.config.sources import warnings_about_sources
 from relay.config.waivers import (
     faults_of_waivers,
     tls_rules,
@@ -115,6 +116,7 @@ def warnings(settings: Settings, now: float) -> list[str]:
                 f"route[{number}].next_hop: port 465 is for TLS from the first octet on, the relay "
                 "starts it by STARTTLS; most such hosts take that on port 587"
             )
+    found += warnings_about_sources(settings)
     return found + list(_warnings_about_clients(settings))
 
 
