@@ -14,7 +14,7 @@ from typing import Any
 from relay.config.limits import domain_bounds, faults_of_limits, host_bounds
 from relay.config.reader import read
 from relay.config.routes import faults_of_credentials, faults_of_routes, next_hops
-from relay.config.sections import Settings
+from relay.config.settings import Settings
 from relay.config.sources import warnings_about_sources
 from relay.config.waivers import (
     faults_of_waivers,

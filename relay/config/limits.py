@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from relay.config.sections import Limit, Settings
+from relay.config.sections import Limit
+from relay.config.settings import Settings
 from relay.delivery.next_hop import find_route
 from relay.pace import Bound, FindBound
 

@@ -5,7 +5,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from relay.config.sections import Rule, Settings
+from relay.config.rule import Rule
+from relay.config.settings import Settings
 
 _SECTIONS = {part.name: part for part in fields(Settings) if part.name != "directory"}
 

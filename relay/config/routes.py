@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relay.address import destination_address
-from relay.config.sections import Route, Settings
+from relay.config.sections import Route
+from relay.config.settings import Settings
 from relay.delivery.next_hop import NextHop
 from relay.errors import ConfigError
 

@@ -5,7 +5,7 @@ A warning, not a fault: at the start of a machine an address may be late.
 
 from collections.abc import Iterator
 
-from relay.config.sections import Settings
+from relay.config.settings import Settings
 
 
 def warnings_about_sources(settings: Settings) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the keys of a waiver may look like in the file; values.py has those of all others."""
+"""What the keys of a waiver may look like in the file. Knows neither other keys nor files."""
 
 from datetime import UTC, date, datetime, time, timedelta
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from relay.config.sections import Settings, Waiver
+from relay.config.sections import Waiver
+from relay.config.settings import Settings
 from relay.timestamp import rfc3339
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 from relay import config
 from relay.clock import SystemClock
 from relay.config import sections
-from relay.config.sections import Rule, Settings
+from relay.config.rule import Rule
+from relay.config.settings import Settings, machine_name
 from relay.delivery.next_hop import NextHop
 from relay.errors import ConfigError
 from relay.lab.ca import CertificateAuthority
@@ -348,12 +349,12 @@ def test_hostname_of_the_machine(
 ) -> None:
     monkeypatch.setattr("socket.getfqdn", lambda: machine)
     monkeypatch.setattr("socket.gethostbyname", lambda _: "127.0.0.7")
-    sections.machine_name.cache_clear()
+    machine_name.cache_clear()
     settings = Settings()
     assert re.fullmatch(hostname, settings.hostname)
     told = [text for text in config.warnings(settings, NOW) if text.startswith("server.hostname: ")]
     assert len(told) == settings.hostname.startswith("[")
-    sections.machine_name.cache_clear()
+    machine_name.cache_clear()
 
 
 def test_find(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
