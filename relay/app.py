@@ -24,8 +24,9 @@ from relay.inbound.message import Origin
 from relay.mta_sts.refresh import Refresher
 from relay.outcome import DeliveryResult
 from relay.queue.job import Settlement
+from relay.queue.line import Limits
 from relay.queue.retry import Schedule
-from relay.queue.scheduler import Limits, Scheduler
+from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
 from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal

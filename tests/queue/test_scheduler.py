@@ -19,8 +19,9 @@ from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 from relay.pace import Bound, FindBound
 from relay.queue.job import Settlement
+from relay.queue.line import Limits
 from relay.queue.retry import Schedule
-from relay.queue.scheduler import Limits, Scheduler
+from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
 from relay.reply import Reply
 
@@ -154,7 +155,7 @@ class Heard(logging.Handler):
 def heard() -> Iterator[Heard]:
     """Listens to what the scheduler logs."""
     heard = Heard()
-    logger = logging.getLogger("relay.queue.scheduler")
+    logger = logging.getLogger("relay.queue")
     logger.addHandler(heard)
     yield heard
     logger.removeHandler(heard)
@@ -360,7 +361,7 @@ async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> No
         await house.accept("Q1", "a@d.test")
         large = Message("Q2", Envelope(None, ("b@d.test",)), b"x" * 100_000, 1.0)
         await house.scheduler.accept(large)
-        (waiting,) = house.scheduler._waiting["d.test"]
+        (waiting,) = house.scheduler._line._waiting["d.test"]
         assert waiting.body is None
         house.script.open["d.test"].set()
         await house.told.count(2)
@@ -414,7 +415,7 @@ async def test_a_fault_in_telling_is_logged_and_the_job_is_settled(
         house.told(settlement, result)
         raise ZeroDivisionError
 
-    house.scheduler._on_settled = fail
+    house.scheduler._attempts._on_settled = fail
     await house.accept("Q1", "a@d.test")
     await house.told.count(1)
     await house.scheduler.aclose(PATIENCE)
@@ -576,7 +577,7 @@ async def test_snd_35_a_hurried_close_does_not_cut_a_settlement(
         blocked = spool._committer.run(lambda _: gate.wait())
         house.script.open["d.test"].set()
         await _let_others_run()
-        assert not house.scheduler._delivering
+        assert not house.scheduler._attempts._delivering
         closing = asyncio.ensure_future(house.scheduler.aclose(0.0))
         await _let_others_run()
         gate.set()

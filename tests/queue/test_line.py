@@ -1,0 +1,67 @@
+"""Who may start: fair among domains, nobody lost who is taken out of the line."""
+
+import pytest
+
+from relay.envelope import Envelope, Message
+from relay.pace import Bound
+from relay.queue.job import Claim, split
+from relay.queue.line import Limits, Line
+
+
+class Started:
+    """A line of few places, and whose attempts began."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.ids: list[str] = []
+        self.asked = 0
+        self.line = Line(limits, lambda claim: self.ids.append(claim.job.message_id), self.ask)
+
+    def ask(self) -> None:
+        self.asked += 1
+
+    def take_on(self, *names: str, domain: str = "d.test") -> None:
+        messages = [Message(one, Envelope(None, (f"u@{domain}",)), b"", 1.0) for one in names]
+        self.line.take_on([Claim(job, b"") for message in messages for job in split(message)])
+
+
+@pytest.mark.parametrize(
+    ("revoked", "begun", "taken"),
+    [
+        (set(), ["A", "B", "C"], []),
+        ({"B.1"}, ["A", "C"], ["B.1"]),
+        ({"B.1", "C.1"}, ["A"], ["B.1", "C.1"]),
+        ({"A.1", "X.1"}, ["A", "B", "C"], []),
+    ],
+    ids=["none", "one", "all-that-wait", "those-under-way-and-unknown"],
+)
+async def test_who_is_taken_out_never_starts(
+    revoked: set[str], begun: list[str], taken: list[str]
+) -> None:
+    house = Started(Limits(per_domain=lambda _: Bound(1)))
+    house.take_on("A", "B", "C")
+    assert [job.id for job in house.line.withdraw(revoked)] == taken
+    for _ in range(3):
+        if len(house.ids) < len(begun):
+            house.line.end_attempt("d.test")
+    assert house.ids == begun
+    assert house.line.is_empty()
+
+
+async def test_the_store_is_asked_for_more_only_while_it_may_have_some() -> None:
+    house = Started(Limits())
+    house.take_on("A", "B")
+    house.line.end_attempt("d.test")
+    assert house.asked == 0
+    house.line.behind = True
+    house.line.end_attempt("d.test")
+    assert house.asked == 1
+
+
+async def test_at_rest_nobody_starts_and_nobody_is_admitted() -> None:
+    house = Started(Limits())
+    message = Message("A", Envelope(None, ("u@d.test",)), b"", 1.0)
+    assert house.line.admits(message)
+    house.line.rest()
+    assert not house.line.admits(message)
+    house.take_on("A")
+    assert house.ids == []
