@@ -4,11 +4,15 @@ import errno
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from relay import __version__
 from relay.errors import ConfigError, RelayError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "serve": "Run the relay in the foreground.",
@@ -19,7 +23,11 @@ _COMMANDS = {
     "queue": "Show, retry, hold, release or drop queued mail.",
     "user": "Keep the users who may send from elsewhere.",
     "demo": "Show the relay at work in a small internet on loopback.",
+    "completion": "Print the script that completes commands in a shell.",
 }
+
+COMPLETE = "_RELAY_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 # A full disk, quota or file size limit, a device that is broken
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -37,6 +45,23 @@ class _Commands(click.Group):
         command = import_module(f"relay.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a fact for the type checker
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            from relay.cli.family import no_such_command
+
+            no_such_command(ctx, args[0], _COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    # Left to click, all commands would be imported for their names
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=_COMMANDS[name]) for name in names] + options
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -65,7 +90,9 @@ def relay() -> None:
 def main() -> None:
     """Run the command line; every error is one clear sentence on stderr, never a traceback."""
     try:
-        relay(prog_name="relay")
+        if COMPLETE in os.environ:
+            import_module("relay.cli.completion")  # what click has for the shells, and a bit more
+        relay(prog_name="relay", complete_var=COMPLETE)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(f"relay: {problem}", err=True)

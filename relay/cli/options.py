@@ -1,23 +1,28 @@
 """Options that several commands share, and how they read the configuration."""
 
 import re
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from relay import config
 from relay.timestamp import parse_rfc3339
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 config_option = click.option(
     "-c",
     "--config",
     "config_path",
     metavar="FILE",
+    type=click.Path(readable=False),  # of which the shell completes names of files
     help="Configuration file; default: $RELAY_CONFIG, ./config.toml, /etc/relay/config.toml.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_AGES = ("1h", "24h", "7d", "30d")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -56,6 +61,14 @@ class Moment(click.ParamType[float]):
             self.fail(
                 f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-09-01T07:00:00Z)"
             )
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """A few ages."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(age) for age in _AGES if age.startswith(incomplete)]
 
 
 class DomainName(click.ParamType[str]):

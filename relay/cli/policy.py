@@ -1,51 +1,28 @@
 """`relay policy`: a domain's policy as the relay sees it, and what is kept of all of them."""
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from relay.cli.completion_values import stored
+from relay.cli.family import Family
 from relay.cli.options import WrongUse, config_option, json_option, settings_from
 from relay.cli.output import print_json, printable
 from relay.clock import SystemClock
 from relay.config import Settings
+from relay.db import glance
 
 if TYPE_CHECKING:
     from relay.address import Domain
     from relay.cli.policy_text import View
     from relay.cli.policy_way import Way
 
-_HELP = ("-h", "--help")
 
-
-class _Family(click.Group):
-    """The commands on policies; a word that is none of them is a domain to show."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_name(args, self.commands))
-
-
-# A domain has the name of a command only without a dot; then "list." or "show list" asks for it
-def _with_name(args: list[str], names: Collection[str]) -> list[str]:
-    place = _first_word(args)
-    if place is None and (not args or args[0] in _HELP):
-        return args
-    if place is None or args[place] not in names:
-        return ["show", *args]
-    return [args[place], *args[:place], *args[place + 1 :]]
-
-
-def _first_word(args: list[str]) -> int | None:
-    place = 0
-    while place < len(args) and args[place].startswith("-") and args[place] != "--":
-        place += 2 if args[place] in ("-c", "--config") else 1
-    return place if place < len(args) else None
-
-
-@click.group("policy", cls=_Family, subcommand_metavar="DOMAIN | COMMAND [ARGS]...")
+@click.group("policy", cls=Family, default="show", subcommand_metavar="DOMAIN | COMMAND [ARGS]...")
 def command() -> None:
     """Look at MTA-STS policies as the relay sees them.
 
@@ -61,7 +38,7 @@ def command() -> None:
 @json_option
 @click.option("--refresh", is_flag=True, help="Fetch now, whatever the cache says.")
 @click.option("--offline", is_flag=True, help="Ask the cache alone, not the network.")
-@click.argument("domain")
+@click.argument("domain", shell_complete=stored(glance.policy_domains))
 def show(config_path: str | None, as_json: bool, refresh: bool, offline: bool, domain: str) -> None:
     """Show the policy of DOMAIN, what is sloppy about it, and the verdict on each MX host.
 
@@ -107,7 +84,7 @@ def list_policies(config_path: str | None, as_json: bool, trouble: bool) -> None
 @command.command("history", short_help="Show what a domain's policy was before.")
 @config_option
 @json_option
-@click.argument("domain")
+@click.argument("domain", shell_complete=stored(glance.past_policy_domains))
 def history(config_path: str | None, as_json: bool, domain: str) -> None:
     """Show the policies DOMAIN has had, and what changed from each to the next."""
     from relay.cli.policy_history import describe_history, history_objects
@@ -127,7 +104,13 @@ def history(config_path: str | None, as_json: bool, domain: str) -> None:
 
 @command.command("forget", short_help="Forget what is cached of domains.")
 @config_option
-@click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
+@click.argument(
+    "domains",
+    metavar="DOMAIN...",
+    nargs=-1,
+    required=True,
+    shell_complete=stored(glance.policy_domains),
+)
 def forget(config_path: str | None, domains: tuple[str, ...]) -> None:
     """Forget what is cached of each DOMAIN; its history stays.
 

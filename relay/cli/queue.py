@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from relay.cli import queue_work
+from relay.cli.completion_values import stored
 from relay.cli.options import config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table, printable
 from relay.cli.queue_filter import filter_options, nothing
+from relay.db import glance
 from relay.db.desk import Desk
 from relay.queue.job import QueueRecord
 from relay.queue.selection import Selection
@@ -40,7 +42,9 @@ for _work in (queue_work.retry, queue_work.hold, queue_work.release, queue_work.
     help="Only count jobs, by what they have in common.",
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many; a table has 1000 rows.")
-@click.option("--after", metavar="ID", help="Go on behind this job.")
+@click.option(
+    "--after", metavar="ID", shell_complete=stored(glance.job_ids), help="Go on behind this job."
+)
 def list_jobs(
     config_path: str | None,
     as_json: bool,
@@ -69,7 +73,7 @@ def list_jobs(
 @config_option
 @json_option
 @click.option("--body", is_flag=True, help="Show the content too, not only its header.")
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=stored(glance.job_ids))
 def show(config_path: str | None, as_json: bool, body: bool, name: str) -> None:
     """Show one job, or all those of a message: its attempts, and the message's header."""
     desk = Desk(settings_from(config_path).storage_directory)

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
+from relay.cli.completion_values import stored
 from relay.cli.options import DomainName, Moment
+from relay.db import glance
 from relay.outcome import Reason
 from relay.queue.selection import Selection
 
@@ -16,8 +18,18 @@ _STS = "sts"  # a name people know the reason "policy" by
 _REASONS = [_STS, *(reason.value for reason in Reason), "damaged", "salvaged"]
 _NOW = time.time()  # noqa: TID251 - a command is a moment
 _OPTIONS = [
-    click.option("--domain", type=DomainName(), help="Only mail for this recipient domain."),
-    click.option("--mx", type=DomainName(), help="Only mail last tried at this host."),
+    click.option(
+        "--domain",
+        type=DomainName(),
+        shell_complete=stored(glance.job_domains),
+        help="Only mail for this recipient domain.",
+    ),
+    click.option(
+        "--mx",
+        type=DomainName(),
+        shell_complete=stored(glance.job_hosts),
+        help="Only mail last tried at this host.",
+    ),
     click.option(
         "--reason",
         type=click.Choice(_REASONS),

@@ -1,31 +1,43 @@
 """`relay queue retry`, `hold`, `release` and `drop`: by id or by filter, one or many."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
+from relay.cli.completion_values import Seen, stored
 from relay.cli.options import config_option, json_option, settings_from
 from relay.cli.output import print_json
 from relay.cli.queue_filter import filter_options, nothing
 from relay.clock import SystemClock
+from relay.db import glance
 from relay.db.desk import Desk
 from relay.queue.selection import EVERYTHING, Selection
 
 Names = tuple[str, ...]
+Find = Callable[[Path, str], Iterable[Seen]]
 
 
-def _names_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("names", metavar="[ID]...", nargs=-1)(command)
+def _names_option(find: Find) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.argument("names", metavar="[ID]...", nargs=-1, shell_complete=stored(find))
+
+
+def _holdable(directory: Path, begin: str) -> Iterable[Seen]:
+    return glance.job_ids(directory, begin, "waiting active")
+
+
+def _held(directory: Path, begin: str) -> Iterable[Seen]:
+    return glance.job_ids(directory, begin, "held")
 
 
 @click.command("retry")
 @config_option
 @json_option
 @filter_options
-@_names_option
+@_names_option(glance.job_ids)
 def retry(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Try now what waits: these jobs or messages, what fits, or everything.
 
@@ -42,7 +54,7 @@ def retry(config_path: str | None, as_json: bool, selection: Selection, names: N
 @config_option
 @json_option
 @filter_options
-@_names_option
+@_names_option(_holdable)
 def hold(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Let mail rest until it is released or retried; the time it has left runs on."""
     _require(names, selection, "hold")
@@ -54,7 +66,7 @@ def hold(config_path: str | None, as_json: bool, selection: Selection, names: Na
 @config_option
 @json_option
 @filter_options
-@_names_option
+@_names_option(_held)
 def release(config_path: str | None, as_json: bool, selection: Selection, names: Names) -> None:
     """Let held mail go on as it was scheduled."""
     _require(names, selection, "release")
@@ -67,7 +79,7 @@ def release(config_path: str | None, as_json: bool, selection: Selection, names:
 @json_option
 @filter_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_names_option
+@_names_option(glance.job_ids)
 def drop(
     config_path: str | None, as_json: bool, selection: Selection, yes: bool, names: Names
 ) -> None:

@@ -1,16 +1,26 @@
 """`relay user`: who may log in to send mail from outside `server.allow`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from relay.cli.completion_values import Seen, completed_by
 from relay.cli.options import config_option, settings_from
 from relay.config import Settings
 from relay.errors import ConfigError
-from relay.inbound.users import change_users, is_name, read_users
+from relay.inbound.users import UsersError, change_users, is_name, read_users
 
 _LONGEST = 1024  # octets of a password
+
+
+def _names(settings: Settings, begin: str) -> Iterator[Seen]:
+    with suppress(UsersError):
+        for name in read_users(settings.users) if settings.users else ():
+            if name.startswith(begin):
+                yield name, None
 
 
 @click.group("user")
@@ -20,7 +30,7 @@ def command() -> None:
 
 @command.command("add")
 @config_option
-@click.argument("name")
+@click.argument("name", shell_complete=completed_by(_names))
 def add(config_path: str | None, name: str) -> None:
     """Add a user, or give an old one a new password.
 
@@ -55,7 +65,7 @@ def list_users(config_path: str | None) -> None:
 
 @command.command("remove")
 @config_option
-@click.argument("name")
+@click.argument("name", shell_complete=completed_by(_names))
 def remove(config_path: str | None, name: str) -> None:
     """Remove a user; connections it has made already go on."""
     settings = settings_from(config_path)

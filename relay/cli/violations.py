@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from relay.cli import violations_export, violations_show, violations_summary
+from relay.cli.family import Family
 from relay.cli.options import config_option, json_option, settings_from
 from relay.cli.output import print_lines
 from relay.cli.violations_filter import filter_options
@@ -17,36 +18,15 @@ from relay.cli.violations_text import record_row
 from relay.reporting.store import Filter
 
 _FOLLOW = 1.0  # seconds between looks
-_HELP = ("-h", "--help")
 
 
-class _Family(click.Group):
-    """The commands on violations; without the name of one it is to list them."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        place = self._place_of_name(args)
-        if place is not None:
-            return super().parse_args(ctx, [args[place], *args[:place], *args[place + 1 :]])
-        return super().parse_args(ctx, args if args[:1] and args[0] in _HELP else ["list", *args])
-
-    # The name may stand behind options; what one of those has for its value is no name
-    def _place_of_name(self, args: list[str]) -> int | None:
-        place = 0
-        while place < len(args) and args[place].startswith("-"):
-            place += 2 if args[place] in self._taking_values() else 1
-        return place if place < len(args) and args[place] in self.commands else None
-
-    def _taking_values(self) -> set[str]:
-        options = [one for command in self.commands.values() for one in command.params]
-        return {
-            name
-            for one in options
-            if isinstance(one, click.Option) and not one.is_flag
-            for name in one.opts
-        }
-
-
-@click.group("violations", cls=_Family, subcommand_metavar="[COMMAND] [ARGS]...")
+@click.group(
+    "violations",
+    cls=Family,
+    default="list",
+    no_args_is_help=False,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+)
 def command() -> None:
     """Read what was wrong with hosts and policies, and what was done about it.
 

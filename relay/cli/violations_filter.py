@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from relay.cli.completion_values import stored
 from relay.cli.options import DomainName, Moment
+from relay.db import glance
 from relay.evidence import Action, Failure
 from relay.reporting.store import Filter
 
@@ -15,8 +17,18 @@ NOW = time.time()  # noqa: TID251 - a command is a moment
 _OPTIONS = [
     click.option("--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time."),
     click.option("--until", type=Moment(NOW), help="Only before then."),
-    click.option("--domain", type=DomainName(), help="Only this policy domain."),
-    click.option("--mx", type=DomainName(), help="Only this host."),
+    click.option(
+        "--domain",
+        type=DomainName(),
+        shell_complete=stored(glance.violation_domains),
+        help="Only this policy domain.",
+    ),
+    click.option(
+        "--mx",
+        type=DomainName(),
+        shell_complete=stored(glance.violation_hosts),
+        help="Only this host.",
+    ),
     click.option(
         "--mode",
         type=click.Choice(["enforce", "testing", "none"]),

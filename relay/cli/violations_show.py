@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from relay.cli.completion_values import stored
 from relay.cli.options import WrongUse, config_option, json_option, settings_from
 from relay.cli.output import print_json, printable
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import moment, words_for
+from relay.db import glance
 from relay.reporting.store import Repeat
 from relay.reporting.violations import Record
 
@@ -27,7 +29,7 @@ _Field = tuple[str, object]
 @click.command("show", short_help="Show everything about one violation.")
 @config_option
 @json_option
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=stored(glance.violation_ids))
 def show(config_path: str | None, as_json: bool, name: str) -> None:
     """Show everything about the violation ID, of which a beginning will do.
 

@@ -59,8 +59,11 @@ def find(path: str | None) -> Path:
     )
 
 
-def load(path: str | Path) -> Settings:
-    """The settings of a TOML file, the files it names checked too. Raises ConfigError."""
+def load(path: str | Path, *, closely: bool = True) -> Settings:
+    """The settings of a TOML file. Raises ConfigError.
+
+    `closely`: how keys go together and the files they name are checked too.
+    """
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -69,7 +72,7 @@ def load(path: str | Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError([f"{path}: is not TOML: {error}"]) from None
     try:
-        return parse(table, path.absolute().parent)
+        return parse(table, path.absolute().parent, closely=closely)
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
 
@@ -86,13 +89,14 @@ def fixed_changes(old: Settings, new: Settings) -> list[str]:
     return [key for key, (was, is_now) in pairs.items() if was != is_now]
 
 
-def parse(table: Mapping[str, Any], directory: Path) -> Settings:
-    """The settings of a TOML table; relative paths start at `directory`. Raises ConfigError."""
+def parse(table: Mapping[str, Any], directory: Path, *, closely: bool = True) -> Settings:
+    """The settings of a TOML table; relative paths start at `directory`. See `load`."""
     settings, faults = read(table, directory)
-    # between keys that are wrong by themselves nothing can be said
-    if not faults:
-        faults += _contradictions(settings)
-    faults += _faults_of_files(settings)
+    if closely:
+        # between keys that are wrong by themselves nothing can be said
+        if not faults:
+            faults += _contradictions(settings)
+        faults += _faults_of_files(settings)
     if faults:
         raise ConfigError(faults)
     return settings
