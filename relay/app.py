@@ -143,12 +143,17 @@ class Relay:
 
     # A deliverer of former settings closes its connections after its last delivery
     async def _deliver(
-        self, domain: str, envelope: Envelope, body: bytes, since: float
+        self,
+        domain: str,
+        envelope: Envelope,
+        body: bytes,
+        since: float,
+        anew: bool,
     ) -> DeliveryResult:
         deliverer = self._deliverer
         self._deliveries[deliverer] += 1
         try:
-            return await deliverer.deliver(domain, envelope, body, since)
+            return await deliverer.deliver(domain, envelope, body, since, anew)
         finally:
             self._deliveries[deliverer] -= 1
             if not self._deliveries[deliverer]:
@@ -190,7 +195,7 @@ class Relay:
     def _rules(self) -> Rules:
         queue = self._settings.queue
         return Rules(
-            Schedule(queue.retry, queue.lifetime, queue.warn_after),
+            Schedule(queue.retry, queue.lifetime, queue.warn_after, queue.warn_after_policy),
             self._settings.hostname,
             random.Random().random,  # noqa: S311 - spreads retries, guards nothing
             lambda: new_queue_id(self._clock.now(), secrets.randbelow),

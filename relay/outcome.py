@@ -25,6 +25,10 @@ class Reason(StrEnum):
     ANSWERED = "answered"  # a host said no
 
 
+PROTECTIVE = frozenset({Reason.POLICY, Reason.TLS_FLOOR})
+"""What keeps mail back for its own protection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one recipient.
@@ -48,7 +52,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """Everything one attempt came to: an outcome for every recipient of the envelope."""
+    """Everything one attempt came to: an outcome for every recipient of the envelope.
+
+    `anew`: MX and policy records were not taken from an older memory.
+    """
 
     outcomes: tuple[Outcome, ...]
     findings: tuple[Finding, ...] = ()
+    anew: bool = False

@@ -1,7 +1,9 @@
 """DNS look-ups as values (RFC 1035, RFC 2308): the only file that imports dnspython."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -69,6 +71,10 @@ class Resolver(Protocol):
         TROUBLE when none did and one of them failed."""
         ...
 
+    def since(self, moment: float) -> "Resolver":
+        """The same, but that no answer will do which came before then, by the loop's clock."""
+        ...
+
 
 _CACHE_LIMIT = 20_000  # answers kept; the oldest goes first
 _KEPT_LENGTH = 8192  # characters of an answer's records that are kept
@@ -98,7 +104,9 @@ class DnsResolver:
         self._stub = stub or _stub(nameservers)
         self._timeout = timeout
         self._clock = clock
-        self._cache: dict[tuple[str, str], Answer[Any]] = {}
+        # each answer with when it came, by the loop's clock
+        self._cache: dict[tuple[str, str], tuple[Answer[Any], float]] = {}
+        self._since = -math.inf
         self._asking: dict[tuple[str, str], asyncio.Task[Answer[Any]]] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -123,6 +131,13 @@ class DnsResolver:
                 if one.status is status:
                     return one
         return four
+
+    # A copy shares the memory and the questions under way
+    def since(self, moment: float) -> "DnsResolver":
+        """The same, but that no answer will do which came before then, by the loop's clock."""
+        other = copy(self)
+        other._since = moment
+        return other
 
     async def _both_families(self, name: str) -> tuple[Answer[str], Answer[str]]:
         six, four = self._kept((name, "AAAA")), self._kept((name, "A"))
@@ -149,14 +164,17 @@ class DnsResolver:
         return answer
 
     def _kept(self, key: tuple[str, str]) -> Answer[Any] | None:
-        kept = self._cache.get(key)
-        return kept if kept and 0 < kept.expires - self._clock.now() <= _LONGEST else None
+        if not (found := self._cache.get(key)):
+            return None
+        kept, came = found
+        fits = 0 < kept.expires - self._clock.now() <= _LONGEST and came >= self._since
+        return kept if fits else None
 
     def _keep(self, key: tuple[str, str], answer: Answer[Any]) -> None:
         self._cache.pop(key, None)
         if len(self._cache) >= _CACHE_LIMIT:
             del self._cache[next(iter(self._cache))]
-        self._cache[key] = answer
+        self._cache[key] = (answer, asyncio.get_running_loop().time())
 
     async def _ask_in_turn(self, name: str, kind: str, records: _Records) -> Answer[Any]:
         async with self._turns:

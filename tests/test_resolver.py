@@ -110,6 +110,19 @@ async def test_what_is_huge_is_not_kept(
     assert world.dns.tcp_queries.count(("d.test", "TXT")) == questions
 
 
+async def test_sts_64_what_was_answered_before_a_moment_is_asked_again(
+    world: World, resolver: DnsResolver
+) -> None:
+    world.dns.add("d.test", "MX", "10 a.test.")
+    await resolver.mx("d.test")
+    world.dns.replace("d.test", "MX", "10 b.test.")
+    assert (await resolver.mx("d.test")).records == (MxRecord(10, "a.test"),)
+    moment = asyncio.get_running_loop().time()
+    for asker in (resolver.since(moment), resolver.since(moment), resolver):
+        assert (await asker.mx("d.test")).records == (MxRecord(10, "b.test"),)
+    assert world.dns.queries == [("d.test", "MX")] * 2
+
+
 async def test_ttl_0_is_not_kept(world: World, resolver: DnsResolver) -> None:
     world.dns.add("d.test", "TXT", "x", ttl=0)
     await resolver.txt("d.test")

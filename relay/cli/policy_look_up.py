@@ -37,9 +37,11 @@ class LookUps:
     policies: PolicyTable
     finder: PolicyFinder
 
-    async def find(self, domain: Domain, *, refresh: bool = False) -> Found:
+    async def find(
+        self, domain: Domain, *, refresh: bool = False, since: float | None = None
+    ) -> Found:
         """The policy of a domain now."""
-        return await self._recorded(await self.finder.find(domain, refresh=refresh))
+        return await self._recorded(await self.finder.find(domain, refresh=refresh, since=since))
 
     async def find_all(
         self, domains: Iterable[Domain], *, refresh: bool, at_once: int

@@ -112,8 +112,10 @@ def warnings(settings: Settings, now: float) -> list[str]:
         )
     if settings.server.max_message_size < _LEAST_MESSAGE:
         found.append("server.max_message_size: RFC 5321 asks every relay to take 64KiB")
-    if settings.queue.warn_after and settings.queue.warn_after >= settings.queue.lifetime:
-        found.append("queue.warn_after: never reached, since queue.lifetime ends before")
+    for key in ("warn_after", "warn_after_policy"):
+        after = getattr(settings.queue, key)
+        if after and after >= settings.queue.lifetime:
+            found.append(f"queue.{key}: never reached, since queue.lifetime ends before")
     for number, route in enumerate(settings.route):
         if route.next_hop.port == _TLS_FROM_THE_START:
             found.append(

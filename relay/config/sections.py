@@ -58,7 +58,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """When to try again and when to give up, in seconds; `warn_after` None is never.
+    """When to try again and when to give up, in seconds; None is never.
 
     `postmaster` has the mail for ours, and is told of failures that no sender can be told; None:
     only the log has those.
@@ -69,6 +69,7 @@ class Queue:
     )
     lifetime: float = setting(values.duration, "5d")
     warn_after: float | None = setting(values.duration_or_never, "4h")
+    warn_after_policy: float | None = setting(values.duration_or_never, "1h")
     postmaster: str | None = setting(network_values.mailbox)
 
 

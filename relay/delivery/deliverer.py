@@ -122,25 +122,30 @@ class Deliverer:
         self._dead = DeadHosts()
 
     async def deliver(
-        self, domain: str, envelope: Envelope, body: bytes, since: float = math.inf
+        self,
+        domain: str,
+        envelope: Envelope,
+        body: bytes,
+        since: float = math.inf,
+        anew: bool = False,
     ) -> DeliveryResult:
         """Try every host once. `domain` is a Domain or an address literal, the one of all the
         envelope's recipients; `body` is not dot-stuffed. Every recipient gets an outcome.
 
         `since`: when the mail was taken on, by the loop's clock. Who could not be reached since
-        then is not tried again.
+        then is not tried again; with `anew` MX and policy records are looked up since then, too.
         """
-        plan = await self._planner.plan(domain)
+        plan = await self._planner.plan(domain, since if anew else None)
         findings = plan.found.findings if plan.found else ()
         if isinstance(plan.route, Blame):
             outcomes = [outcome_of(one, plan.route) for one in envelope.recipients]
-            return DeliveryResult(tuple(outcomes), findings)
+            return DeliveryResult(tuple(outcomes), findings, anew)
         terms, now = plan.terms(self._settings.tls), self._clock.now()
         attempt = Attempt(terms, self._ordered(plan.hosts, now), envelope.recipients, now)
         load = _Load(envelope, content_of(body), since)
         await self._act(attempt, plan.next_hop, terms.mode, load)
         result = attempt.final()
-        return replace(result, findings=(*findings, *result.findings))
+        return replace(result, findings=(*findings, *result.findings), anew=anew)
 
     async def aclose(self) -> None:
         """Say QUIT on every idle connection; deliveries must have ended."""

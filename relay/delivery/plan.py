@@ -1,9 +1,9 @@
 """What an attempt sets out with: next hop, hosts, policy (RFC 8461 §5). Asks DNS, calls no host."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from relay.address import Domain, destination_address
 from relay.delivery.blame import Blame
@@ -16,8 +16,13 @@ from relay.mta_sts.match import validate_mx
 from relay.reply import Reply, Severity
 from relay.resolver import MxRecord
 
-FindPolicy = Callable[[Domain], Coroutine[Any, Any, Found]]
-"""Gives the policy of a domain with what was found amiss."""
+
+class FindPolicy(Protocol):
+    """Gives the policy of a domain with what was found amiss."""
+
+    def __call__(self, domain: Domain, *, since: float | None = None) -> Coroutine[Any, Any, Found]:
+        """With `since` by a record that was looked up after then, by the loop's clock."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +64,30 @@ class Planner:
         self._find_policy = find_policy
         self._routes = routes
 
-    async def plan(self, destination: str) -> Plan:
-        """The plan for mail to a Domain or an address literal."""
+    async def plan(self, destination: str, since: float | None = None) -> Plan:
+        """The plan for mail to a Domain or an address literal.
+
+        With `since`, by the loop's clock, MX and policy records were looked up after then.
+        """
         next_hop = find_route(destination, self._routes) or NextHop(destination)
-        plan = await self._plan(next_hop)
+        plan = await self._plan(next_hop, since)
         if isinstance(plan.route, Blame):
             return replace(plan, route=_mendable(plan.route, next_hop))
         return plan
 
     # Policy and addresses at the same time, but nothing for a domain that takes no mail
     # (RFC 7505 §3)
-    async def _plan(self, next_hop: NextHop) -> Plan:
+    async def _plan(self, next_hop: NextHop, since: float | None) -> Plan:
         if destination_address(next_hop.destination):
             # RFC 8461 §3.4: a policy is a domain's; an address literal has none
             return Plan(next_hop, self._router.reach(next_hop))
-        records = await self._router.find_hosts(next_hop)
+        records = await self._router.find_hosts(next_hop, since)
         if isinstance(records, Blame):
             return Plan(next_hop, records)
         async with asyncio.TaskGroup() as both:
             # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
-            found = both.create_task(self._find_policy(Domain(next_hop.destination)))
+            look_up = self._find_policy(Domain(next_hop.destination), since=since)
+            found = both.create_task(look_up)
             route = await self._router.locate(next_hop, records)
         return Plan(next_hop, route, found.result(), records)
 

@@ -47,13 +47,19 @@ class Router:
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
 
-    async def find_hosts(self, next_hop: NextHop) -> tuple[MxRecord, ...] | Blame:
+    async def find_hosts(
+        self, next_hop: NextHop, since: float | None = None
+    ) -> tuple[MxRecord, ...] | Blame:
         """The MX records in the order to be tried, the domain itself where it has none; or why
-        there are no hosts. The reply's severity tells whether that is final."""
+        there are no hosts. The reply's severity tells whether that is final.
+
+        With `since`, by the loop's clock, they were looked up after then.
+        """
         domain = next_hop.destination
         if not next_hop.by_mx:
             return (MxRecord(0, domain),)
-        answer = await self._resolver.mx(domain)
+        resolver = self._resolver if since is None else self._resolver.since(since)
+        answer = await resolver.mx(domain)
         # RFC 5321 §5.1: without MX records the domain itself is the host
         if answer.status is DnsStatus.NODATA:
             return (MxRecord(0, domain),)

@@ -83,14 +83,21 @@ class PolicyFinder:
         self._flights: dict[Domain, _Flight] = {}
 
     async def find(
-        self, domain: Domain, *, refresh: bool = False, seen_by: SeenBy | None = None
+        self,
+        domain: Domain,
+        *,
+        refresh: bool = False,
+        since: float | None = None,
+        seen_by: SeenBy | None = None,
     ) -> Found:
         """The policy of a domain now. Never raises for what the network does.
 
-        `refresh` fetches even where the cache would do. A live cached policy outlives any trouble
-        (RFC 8461 §3.3); trouble without one is no policy, with the error and a finding.
+        `refresh` fetches even where the cache would do. With `since`, a time of the loop's clock,
+        the record is not taken from a memory older than that. A live cached policy outlives any
+        trouble (RFC 8461 §3.3); trouble without one is no policy, with the error and a finding.
         """
-        discovery = await discover(self._resolver, domain)
+        resolver = self._resolver if since is None else self._resolver.since(since)
+        discovery = await discover(resolver, domain)
         cached = self._store.load(domain)
         now = self._clock.now()
         decision = decide(cached, discovery, now)

@@ -19,8 +19,9 @@ from relay.queue.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-Deliver = Callable[[str, Envelope, bytes, float], Awaitable[DeliveryResult]]
-"""Domain, envelope, body, and since when the mail is here (the loop's clock)."""
+Deliver = Callable[[str, Envelope, bytes, float, bool], Awaitable[DeliveryResult]]
+"""Domain, envelope, body, since when the mail is here (the loop's clock), and whether everything
+that DNS says is to be looked up since then."""
 OnSettled = Callable[[Settlement, DeliveryResult], None]
 
 _NOTHING = DeliveryResult(())
@@ -98,7 +99,9 @@ class Attempts:
             async with self._room.hold(job.domain, job.size if body is None else 0):
                 if body is None:
                     body = await self._store.body(job.message_id)
-                result = await self._deliver(job.domain, job.envelope, body, claim.since)
+                # RFC 8461 §5.1: before mail is given up, its policy is looked for anew
+                last = self.rules.schedule.is_expired(job.created, self._clock.now())
+                result = await self._deliver(job.domain, job.envelope, body, claim.since, last)
                 return settle(job, result, body, self._clock.now(), self.rules), result
         except StorageError as error:
             self._trouble.note(error, "a job cannot be attempted")

@@ -3,20 +3,21 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from relay.evidence import Action, Failure, Finding
+from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.outcome import Outcome, Reason, Status
 from relay.queue.notice import Notice, has_sender
 from relay.timestamp import rfc5322
 
 _WIDTH = 76
 _FINDINGS = 10  # told at most
+_PATTERNS = 10  # likewise
 _FAILED = (
     "Your message could not be delivered to the recipients below. The relay has given up on them; "
     "this is final."
 )
 _DELAYED = (
     "Your message has not been delivered yet to the recipients below. You need not send it again: "
-    "the relay goes on trying."
+    "the relay goes on trying until {}."
 )
 _RELAYED = (
     "Your message has been passed on for the recipients below, to a mail host that does not "
@@ -72,7 +73,7 @@ def explain(notice: Notice, hostname: str) -> Iterator[str]:
     yield from _paragraph(_FAILED, fates.failed)
     if any(one.status is Status.DEFERRED for one in fates.failed):
         yield from ("", *_wrapped(_EXPIRED))
-    yield from _paragraph(_DELAYED, fates.delayed)
+    yield from _paragraph(_DELAYED.format(rfc5322(notice.ends)), fates.delayed)
     yield from _paragraph(_RELAYED, fates.relayed)
     told = [*fates.failed, *fates.delayed]
     yield from _seen(told, notice.findings)
@@ -105,6 +106,8 @@ def _seen(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[
     if not any(one.reason in (Reason.POLICY, Reason.TLS_FLOOR) for one in outcomes):
         return
     refused = [one for one in findings if one.failure and one.action is Action.REFUSED]
+    if policy := next((one.policy for one in refused if one.policy), None):
+        yield from ("", *_wrapped(_described(refused[0].domain, policy)))
     if refused:
         yield from ("", "What was seen at the last attempt:")
     for finding in refused[:_FINDINGS]:
@@ -115,10 +118,12 @@ def _seen(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[
 
 def _sentence(finding: Finding) -> str:
     where = f"{finding.domain}, host {finding.mx}" if finding.mx else finding.domain
-    what = f"{where}: {finding.failure}: {finding.detail}"
-    if finding.policy is None:
-        return what
-    return f"{what} (MTA-STS policy: mode {finding.policy.mode}, id {finding.policy.id})"
+    return f"{where}: {finding.failure}: {finding.detail}"
+
+
+def _described(domain: str, policy: PolicySnapshot) -> str:
+    listed = ", ".join(policy.mx[:_PATTERNS]) + " and others" * (len(policy.mx) > _PATTERNS)
+    return f"The MTA-STS policy of {domain}: mode {policy.mode}, id {policy.id}, hosts {listed}."
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

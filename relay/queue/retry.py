@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay.outcome import Reason
+
 Dice = Callable[[], float]
 """A number from 0 to 1, evenly by chance."""
 
@@ -11,21 +13,28 @@ _JITTER = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`delays` between attempts (the last repeats), in seconds; `warn_after` None: never."""
+    """`delays` between attempts (the last repeats), in seconds; `warn_after` None: never.
+
+    `warn_after_policy` is the same for mail that a policy keeps back; the sooner one counts.
+    """
 
     delays: tuple[float, ...]
     lifetime: float
     warn_after: float | None
+    warn_after_policy: float | None = None
 
-    def next_attempt(self, attempts: int, created: float, now: float, dice: Dice) -> float:
-        """When to try again after `attempts` attempts, at least one.
+    def next_attempt(
+        self, attempts: int, created: float, now: float, dice: Dice, reason: Reason | None = None
+    ) -> float:
+        """When to try again after `attempts` attempts, at least one, the last of them in vain for
+        this reason.
 
         An attempt also falls on the moment a delay is told and on the lifetime's end: nobody is
         warned and nothing is given up without a fresh look.
         """
         delay = self.delays[min(attempts, len(self.delays)) - 1]
         due = now + delay * (1 - _JITTER + 2 * _JITTER * dice())
-        moments = (created + (self.warn_after or 0), self.ends(created))
+        moments = (self._warns(created, reason) or created, self.ends(created))
         return min([due, *(moment for moment in moments if moment > now)])
 
     def latest(self, now: float) -> float:
@@ -40,6 +49,12 @@ class Schedule:
         """Whether the attempt just made was the last."""
         return now >= self.ends(created)
 
-    def is_late(self, created: float, now: float) -> bool:
-        """Whether the sender should be told of the delay."""
-        return self.warn_after is not None and now >= created + self.warn_after
+    def is_late(self, created: float, now: float, reason: Reason | None = None) -> bool:
+        """Whether the sender should be told of a delay for this reason."""
+        moment = self._warns(created, reason)
+        return moment is not None and now >= moment
+
+    def _warns(self, created: float, reason: Reason | None) -> float | None:
+        early = self.warn_after_policy if reason is Reason.POLICY else None
+        ages = [one for one in (self.warn_after, early) if one is not None]
+        return created + min(ages) if ages else None

@@ -6,10 +6,11 @@ after an attempt.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from relay.envelope import Message
 from relay.evidence import Action, Finding
-from relay.outcome import DeliveryResult, Outcome, Reason, Status
+from relay.outcome import PROTECTIVE, DeliveryResult, Outcome, Reason, Status
 from relay.queue.dsn import write_notice
 from relay.queue.job import Job, Last, Remainder, Settlement
 from relay.queue.notice import Fates, Notice, addressee, wanted
@@ -43,14 +44,19 @@ def settle(
     outcomes = _one_for_each(job.envelope.recipients, result.outcomes)
     deferred = [one for one in outcomes if one.status is Status.DEFERRED]
     failed = [one for one in outcomes if one.status is Status.FAILED]
-    if rules.schedule.is_expired(job.created, now):
+    expired = rules.schedule.is_expired(job.created, now)
+    # RFC 8461 §5.1: nothing is given up before its policy was looked for anew
+    unsure = expired and not result.anew and any(one.reason in PROTECTIVE for one in deferred)
+    if expired and not unsure:
         failed, deferred = failed + deferred, []
-    late = bool(deferred) and not job.warned and rules.schedule.is_late(job.created, now)
+    is_late = partial(rules.schedule.is_late, job.created, now)
+    late = not job.warned and any(is_late(one.reason) for one in deferred)
+    rest = _remainder(job, deferred, now, rules, warned=job.warned or late) if deferred else None
     relayed = [one for one in outcomes if one.status is Status.DELIVERED and not one.dsn]
     fates = Fates(failed, deferred if late else (), relayed)
     return Settlement(
         job,
-        _remainder(job, deferred, now, rules, warned=job.warned or late) if deferred else None,
+        replace(rest, next_attempt=now) if rest and unsure else rest,
         _notices(job, fates, result.findings, original, now, rules),
         tuple(_stamped(one, job) for one in result.findings),
     )
@@ -81,10 +87,12 @@ def _remainder(
     job: Job, deferred: list[Outcome], now: float, rules: Rules, *, warned: bool
 ) -> Remainder:
     shown = deferred[-1]
+    reason = shown.reason or Reason.UNREACHABLE
+    when = (job.attempts + 1, job.created, now, rules.dice, reason)
     return Remainder(
         recipients=tuple(one.recipient for one in deferred),
-        next_attempt=rules.schedule.next_attempt(job.attempts + 1, job.created, now, rules.dice),
-        reason=(shown.reason or Reason.UNREACHABLE).value,
+        next_attempt=rules.schedule.next_attempt(*when),
+        reason=reason.value,
         last=Last(now, shown.host, str(shown.reply)),
         warned=warned,
     )

@@ -87,7 +87,9 @@ async def test_claims_behind_a_crowd(tmp_path: Path) -> None:
     assert none == []
 
 
-async def deliver(domain: str, envelope: Envelope, body: bytes, since: float) -> DeliveryResult:
+async def deliver(
+    domain: str, envelope: Envelope, body: bytes, since: float, anew: bool
+) -> DeliveryResult:
     await asyncio.sleep(0)
     return DeliveryResult(
         tuple(Outcome(one, Status.DELIVERED, TAKEN) for one in envelope.recipients)

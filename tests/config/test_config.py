@@ -108,6 +108,7 @@ def test_every_key(here: Path) -> None:
             retry = ["1s"]
             lifetime = "1h"
             warn_after = "never"
+            warn_after_policy = "30m"
             [dns]
             nameservers = ["127.0.0.1:5353"]
             timeout = "1s"
@@ -157,7 +158,7 @@ def test_every_key(here: Path) -> None:
             stop_timeout=0,
         ),
         storage=sections.Storage(url="sqlite:/spool", reserve=2**20),
-        queue=sections.Queue(retry=(1,), lifetime=3600, warn_after=None),
+        queue=sections.Queue(retry=(1,), lifetime=3600, warn_after=None, warn_after_policy=1800),
         dns=sections.Dns(nameservers=(("127.0.0.1", 5353),), timeout=1),
         tls=sections.Tls(testing="verify", no_policy="encrypt"),
         mta_sts=sections.MtaSts(fetch_timeout=5, https_port=8443, proxy="http://127.0.0.1:3128"),

@@ -57,7 +57,7 @@ class Office:
         self.asked: list[str] = []
         self.settings: dict[str, Any] = {}
 
-    async def find_policy(self, domain: Domain) -> Found:
+    async def find_policy(self, domain: Domain, *, since: float | None = None) -> Found:
         self.asked.append(domain)
         return self.policies.get(domain, found("absent"))
 

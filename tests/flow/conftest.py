@@ -116,6 +116,24 @@ class Configuration:
         return new, config.fixed_changes(self.settings, new)
 
 
+class MovedClock:
+    """The present, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return SystemClock().now() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """The clock of the relay's queue and deliveries."""
+    clock = MovedClock()
+    monkeypatch.setattr("relay.app.SystemClock", lambda: clock)
+    return clock
+
+
 def violations(settings: config.Settings) -> list[dict[str, Any]]:
     """All violations in the ledger; complete once the relay has stopped."""
     return [one for _, one in read_ledger(settings.storage_directory / LEDGER, Filter())]

@@ -51,6 +51,9 @@ class Domains:
     async def addresses(self, name: str) -> Answer[str]:
         raise NotImplementedError
 
+    def since(self, moment: float) -> "Domains":
+        raise NotImplementedError
+
     async def fetch(self, domain: Domain) -> bytes:
         self.requests += 1
         if not self.body.startswith("version"):

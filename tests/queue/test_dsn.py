@@ -18,6 +18,7 @@ from relay.queue.dsn import write_notice
 from relay.queue.job import Job
 from relay.queue.notice import Fates, Notice
 from relay.reply import Reply, parse_reply
+from relay.timestamp import rfc5322
 
 NOW, CREATED, ENDS = 1_700_000_000.0, 1_699_990_000.0, 1_700_400_000.0
 ORIGINAL = b"Received: here\r\nSubject: hello\r\n\r\nthe body\r\n"
@@ -163,10 +164,23 @@ def test_dsn_21_a_policy_failure_names_what_was_seen_and_whose_side_it_is() -> N
     text, _, _ = parts(written([held("u@d.test")], findings=[EXPIRED]))
     told = " ".join(text.split())
     assert "d.test, host mx.d.test: certificate-expired: the certificate ended" in told
-    assert "MTA-STS policy: mode enforce, id 20260101" in told
+    policy = "The MTA-STS policy of d.test: mode enforce, id 20260101, hosts mx.d.test."
+    assert policy in told
     assert "To repair: renew the certificate of this host." in told
     assert "Only the operators of that domain can repair this" in told
     assert "given up now" in told
+
+
+def test_dsn_16_who_is_told_of_a_delay_is_told_its_end() -> None:
+    text, _, _ = parts(written(delayed=[held("u@d.test")], findings=[EXPIRED]))
+    assert f"goes on trying until {rfc5322(ENDS)}." in " ".join(text.split())
+
+
+def test_of_a_policy_with_very_many_patterns_some_are_told() -> None:
+    many = replace(POLICY, mx=tuple(f"mx{number}.d.test" for number in range(100)))
+    findings = [replace(EXPIRED, policy=many)]
+    text, _, _ = parts(written(delayed=[held("u@d.test")], findings=findings))
+    assert "mx8.d.test, mx9.d.test and others." in " ".join(text.split())
 
 
 def test_dsn_17_no_address_of_a_host_is_told() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.outcome import Reason
 from relay.queue.retry import Schedule
 
 SCHEDULE = Schedule((60.0, 300.0, 900.0), 10_000.0, 4000.0)
@@ -23,6 +24,30 @@ NEVER_WARNS = Schedule((60.0, 300.0, 900.0), 10_000.0, None)
 )
 def test_next_attempt(attempts: int, now: float, due: float) -> None:
     assert SCHEDULE.next_attempt(attempts, 0.0, now, lambda: 0.5) == due
+
+
+EARLY = Schedule((60.0, 300.0, 900.0), 10_000.0, 4000.0, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason", "moment"),
+    [
+        pytest.param(EARLY, Reason.POLICY, 1000.0, id="a policy's delay is told early"),
+        pytest.param(EARLY, Reason.TLS_FLOOR, 4000.0, id="our own floor's is not"),
+        pytest.param(EARLY, Reason.UNREACHABLE, 4000.0, id="nor is any other"),
+        pytest.param(EARLY, None, 4000.0, id="nor one without a reason"),
+        pytest.param(SCHEDULE, Reason.POLICY, 4000.0, id="not where that is turned off"),
+        pytest.param(Schedule((900.0,), 10_000.0, None, 1000.0), Reason.POLICY, 1000.0, id="alone"),
+        pytest.param(
+            Schedule((900.0,), 10_000.0, 500.0, 1000.0), Reason.POLICY, 500.0, id="the sooner"
+        ),
+    ],
+)
+def test_the_moment_of_a_warning(schedule: Schedule, reason: Reason | None, moment: float) -> None:
+    when = (9, 0.0, moment - 1, lambda: 0.5)
+    assert schedule.next_attempt(*when, reason) == moment
+    assert not schedule.is_late(0.0, moment - 1, reason)
+    assert schedule.is_late(0.0, moment, reason)
 
 
 def test_without_a_warning_there_is_no_moment_for_it() -> None:

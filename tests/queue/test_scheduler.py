@@ -57,6 +57,7 @@ class Script:
         self.log: list[tuple[str, str]] = []  # (domain, recipient) in the order begun
         self.bodies: list[bytes] = []
         self.since: list[float] = []
+        self.anew: list[bool] = []
         self.open: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.slow: set[str] = set()
         self.running: Counter[str] = Counter()
@@ -64,9 +65,10 @@ class Script:
         self.grown = asyncio.Event()
 
     async def deliver(
-        self, domain: str, envelope: Envelope, body: bytes, since: float
+        self, domain: str, envelope: Envelope, body: bytes, since: float, anew: bool
     ) -> DeliveryResult:
         self.since.append(since)
+        self.anew.append(anew)
         self.log += [(domain, recipient) for recipient in envelope.recipients]
         self.bodies.append(body)
         self.grown.set()
@@ -277,6 +279,8 @@ async def test_mail_too_old_is_given_up_only_after_a_last_attempt(build: Build) 
         told = await house.told.count(3)
     assert [len(one.notices) for one in told] == [0, 1, 0]
     assert house.script.log[1] == ("d.test", "later@d.test")
+    # RFC 8461 §5.1: the last attempt, and no other, looks everything up anew
+    assert house.script.anew == [False, True, False]
 
 
 async def test_snd_37_a_domain_has_few_attempts_at_once(build: Build) -> None:

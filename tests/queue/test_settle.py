@@ -135,6 +135,72 @@ def test_dsn_16_a_delay_is_told_once_with_its_end() -> None:
     assert settle(again, result, ORIGINAL, 1e9, RULES).notices == ()
 
 
+HELD = Outcome(
+    "u@d.test", Status.DEFERRED, Reply(451, "4.7.5", "bad certificate"), Reason.POLICY, host="mx"
+)
+FLOOR = replace(HELD, reason=Reason.TLS_FLOOR)
+OTHER = outcome("v@d.test", Status.DEFERRED)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "anew", "given_up"),
+    [
+        pytest.param([HELD], False, False, id="STS-64 no look at the record"),
+        pytest.param([HELD], True, True, id="STS-64 a fresh look"),
+        pytest.param([FLOOR], False, False, id="our own floor"),
+        pytest.param([FLOOR], True, True, id="our own floor, a fresh look"),
+        pytest.param([OTHER, HELD], False, False, id="one of two"),
+        pytest.param([OTHER], False, True, id="what a host has answered"),
+    ],
+)
+def test_nothing_held_back_is_given_up_without_a_fresh_look(
+    outcomes: list[Outcome], anew: bool, given_up: bool
+) -> None:
+    names = [one.recipient for one in outcomes]
+    result = DeliveryResult(tuple(outcomes), anew=anew)
+    settlement = settle(job(*names, age=6 * 24 * HOUR), result, ORIGINAL, 1e9, RULES)
+    assert (settlement.remainder is None) is given_up
+    if settlement.remainder:
+        assert settlement.remainder.next_attempt == 1e9
+
+
+EARLY = replace(RULES, schedule=replace(RULES.schedule, warn_after_policy=HOUR))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "age", "told"),
+    [
+        pytest.param([HELD], HOUR, True, id="held back"),
+        pytest.param([HELD], HOUR - 1, False, id="not yet"),
+        pytest.param([OTHER], HOUR, False, id="for another reason"),
+        pytest.param([OTHER], 4 * HOUR, True, id="for another reason, at its time"),
+        pytest.param([OTHER, HELD], HOUR, True, id="one of two"),
+    ],
+)
+def test_who_is_held_back_by_a_policy_is_told_early_and_once(
+    outcomes: list[Outcome], age: float, told: bool
+) -> None:
+    names = [one.recipient for one in outcomes]
+    result = DeliveryResult(tuple(outcomes))
+    settlement = settle(job(*names, age=age), result, ORIGINAL, 1e9, EARLY)
+    assert bool(settlement.notices) is told
+    assert settlement.remainder is not None
+    assert settlement.remainder.warned is told
+    again = replace(job(*names, age=5 * HOUR), warned=True)
+    assert settle(again, result, ORIGINAL, 1e9, EARLY).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("notify", "told"),
+    [((), True), (("DELAY",), True), (("FAILURE",), False), (("NEVER",), False)],
+)
+def test_an_early_notice_is_one_of_a_delay(notify: tuple[str, ...], told: bool) -> None:
+    envelope = Envelope("me@a.test", ("u@d.test",), dsn={"u@d.test": DsnRequest(notify)})
+    late = replace(job("u@d.test", age=HOUR), envelope=envelope)
+    settlement = settle(late, DeliveryResult((HELD,)), ORIGINAL, 1e9, EARLY)
+    assert bool(settlement.notices) is told
+
+
 def test_snd_24_a_null_sender_is_never_told() -> None:
     result = DeliveryResult((outcome("u@d.test", Status.FAILED),))
     settlement = settle(job("u@d.test", sender=None), result, ORIGINAL, 1e9, RULES)
