@@ -109,3 +109,20 @@ class Finding:
     queue_id: str | None = None
     recipients: int = 0
     handshake: Handshake | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Mail that a host took in one attempt, and how well it was protected on the way there.
+
+    `domain` is the policy domain, `mode` its policy's ("none" without one), `level` what the
+    connection proved: "verified", "encrypted" or "clear". `flaws` are what mode enforce, or a floor
+    of "verify", would have had against this host. `recipients` counts those it took.
+    """
+
+    domain: str
+    mode: str
+    mx: str
+    level: str
+    flaws: tuple[Failure, ...]
+    recipients: int

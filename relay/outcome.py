@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.evidence import Finding
+from relay.evidence import Finding, Handover
 from relay.reply import Reply
 
 
@@ -52,11 +52,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """Everything one attempt came to: an outcome for every recipient of the envelope.
+    """Everything one attempt came to: an outcome for every recipient of the envelope, what was
+    found on the way, and which hosts took the mail for some of them.
 
     `anew`: MX and policy records were not taken from an older memory.
     """
 
     outcomes: tuple[Outcome, ...]
     findings: tuple[Finding, ...] = ()
+    handovers: tuple[Handover, ...] = ()
     anew: bool = False

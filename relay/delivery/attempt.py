@@ -27,7 +27,7 @@ from relay.delivery.hop import (
 from relay.delivery.terms import Terms
 from relay.delivery.tls import reason_for, rungs_below
 from relay.delivery.waiver import ended_waiver, find_waiver
-from relay.evidence import Action, Failure, Finding
+from relay.evidence import Action, Failure, Finding, Handover
 from relay.outcome import DeliveryResult, Outcome, Reason
 from relay.reply import Severity
 
@@ -53,6 +53,7 @@ class Attempt:
         self._outcomes: dict[str, Outcome] = {}
         self._blames: dict[str, list[Blame]] = {one: [] for one in recipients}
         self._findings: dict[tuple[str, Failure], Finding] = {}
+        self._handovers: list[Handover] = []
         self._opened = deque[tuple[Host, Waived]]()  # hosts ruled out but for a waiver
         self._walk = self._over(hosts)
         self._hop = next(self._walk, None)
@@ -70,9 +71,10 @@ class Attempt:
             self._hop = None
 
     def final(self) -> DeliveryResult:
-        """The outcome of every recipient, and all findings."""
+        """The outcome of every recipient, all findings, and who took the mail."""
         outcomes = [self._outcomes.get(one) or self._unserved(one) for one in self._recipients]
-        return DeliveryResult(tuple(outcomes), tuple(self._findings.values()))
+        findings = tuple(self._findings.values())
+        return DeliveryResult(tuple(outcomes), findings, tuple(self._handovers))
 
     def _over(self, hosts: Iterable[Host]) -> _Walk:
         for host in hosts:
@@ -106,6 +108,8 @@ class Attempt:
         self, host: Host, address: str, waived: Waived | None, *, hurried: bool
     ) -> Generator[Hop, HopReport, HopReport]:
         rungs = (waived.waiver.level,) if waived else self._terms.ladder
+        flaws = [] if host.listed else [Failure.MX_MISMATCH]
+        flaws += [waived.flaw.failure] if waived else []
         while True:
             told = (tuple(self._pending), hurried, waived)
             hop = Hop(host.name, address, rungs[0], rungs[-1], *told)
@@ -118,8 +122,10 @@ class Attempt:
                         self._hold(host, flaw, hop)
                         return report
                     self._note(host, flaw, Action.DELIVERED, address)
+                    flaws.append(flaw.failure)
                 case Exchange():
                     self._take(hop, report)
+                    self._note_handover(hop, report, flaws)
                     if not report.asks_for_more:
                         return report
                 case Declined(reply, remote, tls):
@@ -198,6 +204,11 @@ class Attempt:
             self._note(host, replace(flaw, detail=detail), Action.WAIVED, hop.address)
         elif not host.listed:
             self._note(host, self._mismatch(host), Action.DELIVERED)
+
+    def _note_handover(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
+        if taken := report.taken:
+            place = (self._terms.domain, self._terms.mode, hop.host, hop.level.name.lower())
+            self._handovers.append(Handover(*place, tuple(dict.fromkeys(flaws)), taken))
 
     def _mismatch(self, host: Host) -> Flaw:
         patterns = self._terms.snapshot.mx if self._terms.snapshot else ("no host",)

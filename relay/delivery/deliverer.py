@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -115,7 +114,7 @@ class Deliverer:
         self._caller = build_caller(settings)
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.host_bound)
         self._pace = Pace(settings.host_bound)
-        self._memories: defaultdict[int, FlawMemory] = defaultdict(FlawMemory)  # by port
+        self._memories: dict[tuple[int, str], FlawMemory] = {}  # by port and mode
         # refused again and again, an account is locked
         self._refusals = Recent[SessionKey, Declined]()
         self._silent = AddressMemory()
@@ -139,7 +138,7 @@ class Deliverer:
         findings = plan.found.findings if plan.found else ()
         if isinstance(plan.route, Blame):
             outcomes = [outcome_of(one, plan.route) for one in envelope.recipients]
-            return DeliveryResult(tuple(outcomes), findings, anew)
+            return DeliveryResult(tuple(outcomes), findings, anew=anew)
         terms, now = plan.terms(self._settings.tls), self._clock.now()
         attempt = Attempt(terms, self._ordered(plan.hosts, now), envelope.recipients, now)
         load = _Load(envelope, content_of(body), since)
@@ -166,7 +165,7 @@ class Deliverer:
             attempt.feed(report, self._clock.now())
 
     async def _visit(self, hop: Hop, key: SessionKey, load: _Load) -> HopReport:
-        memory = self._memories[key.port]
+        memory = self._memory(key)
         if flaw := memory.recall(hop, self._clock.now()):
             return Unprotected(flaw)
         if refusal := self._refusals.recall(key, self._clock.now()):
@@ -196,6 +195,12 @@ class Deliverer:
             async with self._pool.session(key, hop.least, fresh=True) as session:
                 report = await session.deliver(*mail)
         return report
+
+    def _memory(self, key: SessionKey) -> FlawMemory:
+        under = (key.port, key.mode)
+        if under not in self._memories:
+            self._memories[under] = FlawMemory(key.mode)
+        return self._memories[under]
 
     # Messages for one host are spaced; who would have to wait too long comes again another time
     async def _wait_for_turn(self, host: str) -> Declined | None:

@@ -122,6 +122,12 @@ class Exchange:
     tls: str | None = None
     dsn: bool = False
 
+    @property
+    def taken(self) -> int:
+        """For how many recipients the host has taken the message."""
+        replies = self.replies.values()
+        return sum(reply.severity is Severity.SUCCESS for reply in replies)
+
     # RFC 5321 §4.5.3.1.10: 452 to some recipients after others were taken asks to send again
     @property
     def asks_for_more(self) -> bool:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from relay.delivery.hop import Flaw, Hop
+from relay.delivery.tls import down_to, rungs_below
 from relay.evidence import Failure
 
 _SPAN = 60.0  # seconds
+_LONG_SPAN = 3600.0  # seconds, where nobody has promised more
 _SILENCE = 600.0  # seconds that a silent address is tried last
 _LIMIT = 10_000
 
@@ -36,24 +38,31 @@ class Recent(Generic[K, V]):
 
 
 class FlawMemory:
-    """Flaws by host, address and level, for a minute. Times are seconds since 1970.
+    """Flaws by host, address and level under policies of one mode. Times are seconds since 1970.
 
-    Only where a lower level will do: what enforce mode asks for is looked at every time.
+    Only where a lower level will do: what enforce mode asks for is looked at every time. In testing
+    mode a flaw is kept for a minute, as somebody waits to see it gone; without a policy for an
+    hour, as each look costs the host and us a connection more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str) -> None:
         """Nothing is known."""
-        self._flaws = Recent[tuple[str, str, int], Flaw]()
+        self._flaws = Recent[tuple[str, str, int], Flaw](_LONG_SPAN if mode == "none" else _SPAN)
 
     def keep(self, hop: Hop, flaw: Flaw, now: float) -> None:
         """Remember what a hop failed by; a broken handshake may pass and is not remembered."""
-        if flaw.failure is not Failure.VALIDATION_FAILURE and hop.level > hop.least:
+        if flaw.failure is not Failure.VALIDATION_FAILURE and _leaves_a_rung(hop, flaw):
             self._flaws.keep((hop.host, hop.address, hop.level), flaw, now)
 
     def recall(self, hop: Hop, now: float) -> Flaw | None:
         """What a hop would fail by; None where nothing is known or there is no lower level."""
         flaw = self._flaws.recall((hop.host, hop.address, hop.level), now)
-        return flaw if hop.level > hop.least else None
+        return flaw if flaw and _leaves_a_rung(hop, flaw) else None
+
+
+# What would keep mail back is looked at every time
+def _leaves_a_rung(hop: Hop, flaw: Flaw) -> bool:
+    return bool(rungs_below(down_to(hop.least), hop.level, flaw.failure))
 
 
 class AddressMemory:

@@ -54,15 +54,16 @@ class Requirement:
         return _FLOORS[self.tls]
 
 
-# RFC 8461 §5: enforce has one rung and nothing below it; testing tries the strict handshake first
+# RFC 8461 §5: enforce has one rung and nothing below it. All others try the strict handshake first:
+# only so it is known what a higher floor, or enforce, would refuse
 def ladder_for(mode: str, floors: Floors) -> Ladder:
     """The levels to try under a policy of this mode; any mode but enforce and testing is "none"."""
-    if mode == "enforce":
-        return (Level.VERIFIED,)
-    if mode == "testing":
-        return _down_to(floors.least(mode), Level.VERIFIED)
-    floor = floors.least(mode)
-    return _down_to(floor, max(Level.ENCRYPTED, floor))
+    return down_to(Level.VERIFIED if mode == "enforce" else floors.least(mode))
+
+
+def down_to(least: Level) -> Ladder:
+    """All levels from the best down to this one."""
+    return tuple(level for level in sorted(Level, reverse=True) if level >= least)
 
 
 def rungs_below(ladder: Ladder, level: Level, failure: Failure) -> Ladder:
@@ -74,7 +75,3 @@ def rungs_below(ladder: Ladder, level: Level, failure: Failure) -> Ladder:
 def reason_for(mode: str) -> Reason:
     """Whose fault it is when no rung could be reached: the policy's, or our own least level's."""
     return Reason.POLICY if mode == "enforce" else Reason.TLS_FLOOR
-
-
-def _down_to(least: Level, best: Level) -> Ladder:
-    return tuple(level for level in sorted(Level, reverse=True) if best >= level >= least)

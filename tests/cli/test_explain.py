@@ -77,7 +77,7 @@ ASKED_NOBODY = "would be offered to mx.d.test over verified TLS; it has not been
         (good, 0, ASKED_NOBODY),
         (expired, 0, ASKED_NOBODY),
         (unlisted, 3, "would be deferred (policy): 451 4.7.1"),
-        (no_policy, 0, "would be offered to mx.d.test over TLS with any certificate"),
+        (no_policy, 0, "would be offered to mx.d.test over verified TLS; it has not been asked"),
         (no_address, 3, "would be deferred (dns): 451 4.4.4"),
         (null_mx, 1, "would be bounced: 556 5.1.10"),
     ],

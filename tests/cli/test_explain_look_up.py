@@ -147,7 +147,7 @@ class TestWaivers:
         run = await explain(path, "u@d.test", "--probe")
         assert run.returncode == 3
         assert "would be deferred (tls-floor): 451 4.7.4" in run.stdout
-        assert "nothing less ([[require]] for d.test)" in run.stdout
+        assert "TLS with any certificate will do ([[require]] for d.test)" in run.stdout
 
 
 async def test_an_address_literal(world: World, path: Path) -> None:

@@ -19,7 +19,7 @@ from relay.delivery.hop import (
 )
 from relay.delivery.terms import Terms
 from relay.delivery.tls import Floors, ladder_for
-from relay.evidence import Failure, PolicySnapshot
+from relay.evidence import Failure, Handover, PolicySnapshot
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 from relay.reply import Reply, parse_reply
 
@@ -76,16 +76,20 @@ UNLISTED = replace(A, listed=False)
 OK = said(_1=TAKEN)
 
 FLOWS = [
-    pytest.param("none", [OK], [f"{A1} ENCRYPTED"], [], id="no policy, good host"),
+    pytest.param("none", [OK], [f"{A1} VERIFIED"], [], id="no policy, good host"),
     pytest.param(
-        "none", [GONE, GONE, OK], [f"{A1} ENCRYPTED", f"{A2} ENCRYPTED", f"{B1} ENCRYPTED"], [],
+        "none", [GONE, GONE, OK], [f"{A1} VERIFIED", f"{A2} VERIFIED", f"{B1} VERIFIED"], [],
         id="SND-05",
     ),
     pytest.param(
-        "none", [NO_TLS, OK], [f"{A1} ENCRYPTED", f"{A1} CLEAR"], [], id="STS-91 no STARTTLS"
+        "none", [NO_TLS, OK], [f"{A1} VERIFIED", f"{A1} CLEAR"], [], id="STS-91 no STARTTLS"
     ),
     pytest.param(
-        "none", [BROKEN, OK], [f"{A1} ENCRYPTED", f"{A1} CLEAR"], [], id="broken TLS, in the clear"
+        "none", [BROKEN, BROKEN, OK], [f"{A1} VERIFIED", f"{A1} ENCRYPTED", f"{A1} CLEAR"], [],
+        id="broken TLS, in the clear",
+    ),
+    pytest.param(
+        "none", [EXPIRED, OK], [f"{A1} VERIFIED", f"{A1} ENCRYPTED"], [], id="any certificate"
     ),
     pytest.param("enforce", [OK], [f"{A1} VERIFIED"], [], id="enforce, good host"),
     pytest.param(
@@ -136,6 +140,33 @@ def test_opportunistic_testing() -> None:
     hops, result = play([NO_TLS, OK], "testing", floors=floors)
     assert hops == [f"{A1} VERIFIED", f"{A1} CLEAR"]
     assert told(result) == ["a.d.test starttls-not-supported delivered"]
+
+
+HANDED_OVER = [
+    ("enforce", [OK], A, "verified", []),
+    ("testing", [EXPIRED, OK], A, "encrypted", ["certificate-expired"]),
+    ("testing", [OK], UNLISTED, "verified", ["mx-mismatch"]),
+    ("testing", [EXPIRED, OK], UNLISTED, "encrypted", ["mx-mismatch", "certificate-expired"]),
+    ("none", [OK], A, "verified", []),
+    ("none", [NO_TLS, OK], A, "clear", ["starttls-not-supported"]),
+    ("none", [BROKEN, BROKEN, OK], A, "clear", ["validation-failure"]),
+]
+
+
+@pytest.mark.parametrize(("mode", "reports", "host", "level", "flaws"), HANDED_OVER)
+def test_how_well_mail_was_protected(
+    mode: str, reports: list[HopReport], host: Host, level: str, flaws: list[str]
+) -> None:
+    _, result = play(reports, mode, (host,))
+    expected = Handover("d.test", mode, "a.d.test", level, tuple(map(Failure, flaws)), 1)
+    assert result.handovers == (expected,)
+
+
+def test_only_who_took_the_mail_has_it() -> None:
+    reports: list[HopReport] = [said(_1="550 no", _2="450 later"), said(_2=TAKEN)]
+    _, result = play(reports, recipients=(ONE, TWO))
+    assert [(one.mx, one.recipients) for one in result.handovers] == [("b.d.test", 1)]
+    assert not play([said(_1="550 no")])[1].handovers
 
 
 class TestUnlisted:
@@ -227,7 +258,7 @@ def test_last_word(reply: str, status: Status) -> None:
 
 def test_transient_goes_to_the_next_host() -> None:
     hops, result = play([said(_1="450 4.2.0 later"), said(_1=TAKEN)])
-    assert hops == [f"{A1} ENCRYPTED", f"{B1} ENCRYPTED"]
+    assert hops == [f"{A1} VERIFIED", f"{B1} VERIFIED"]
     assert only(result).status is Status.DELIVERED
 
 
@@ -254,20 +285,20 @@ def test_too_many_recipients() -> None:
     """SND-14: the rest goes to the same host in another transaction."""
     reports: list[HopReport] = [said(_1=TAKEN, _2="452 4.5.3 too many"), said(_2=TAKEN)]
     hops, result = play(reports, recipients=(ONE, TWO))
-    assert hops == [f"{A1} ENCRYPTED"] * 2
+    assert hops == [f"{A1} VERIFIED"] * 2
     assert {one.status for one in result.outcomes} == {Status.DELIVERED}
 
 
 def test_452_without_progress_goes_on() -> None:
     hops, _ = play([said(_1="452 4.3.1 full"), said(_1="452 4.3.1 full")])
-    assert hops == [f"{A1} ENCRYPTED", f"{B1} ENCRYPTED"]
+    assert hops == [f"{A1} VERIFIED", f"{B1} VERIFIED"]
 
 
 class TestLost:
     def test_next_host(self) -> None:
         """SND-18."""
         hops, result = play([LOST, LOST])
-        assert hops == [f"{A1} ENCRYPTED", f"{B1} ENCRYPTED"]
+        assert hops == [f"{A1} VERIFIED", f"{B1} VERIFIED"]
         assert only(result).reason is Reason.UNREACHABLE
         assert only(result).reply.enhanced == "4.4.2"
 
@@ -281,7 +312,7 @@ class TestLost:
         """SND-20: another host might be given a second copy."""
         doubt = Exchange(lost="no answer in time", in_doubt=True)
         hops, result = play([doubt])
-        assert hops == [f"{A1} ENCRYPTED"]
+        assert hops == [f"{A1} VERIFIED"]
         assert only(result).status is Status.DEFERRED
         assert only(result).reason is Reason.UNREACHABLE
 

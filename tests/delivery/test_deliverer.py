@@ -94,7 +94,7 @@ FAULTS: list[Any] = [
     ),
     pytest.param("good", "enforce", Floors(), (STRICT, [], None), id="good enforce"),
     pytest.param("good", "testing", Floors(), (STRICT, [], None), id="good testing"),
-    pytest.param("good", "none", Floors(), (LOOSE, [], None), id="good none"),
+    pytest.param("good", "none", Floors(), (STRICT, [], None), id="good none"),
     pytest.param("good", "absent", Floors(no_policy="verify"), (STRICT, [], None), id="verify"),
     pytest.param("expired", "testing", Floors("verify"), (None, [f"{EXPIRED} refused"], "4.7.5"),
                  id="testing verify"),

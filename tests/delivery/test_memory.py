@@ -10,6 +10,8 @@ from relay.evidence import Failure
 HOP = Hop("mx.d.test", "192.0.2.1", Level.VERIFIED, Level.ENCRYPTED, ("u@d.test",))
 STRICT = Hop("mx.d.test", "192.0.2.1", Level.VERIFIED, Level.VERIFIED, ("u@d.test",))
 OTHER = Hop("mx.d.test", "192.0.2.2", Level.VERIFIED, Level.ENCRYPTED, ("u@d.test",))
+LAX = Hop("mx.d.test", "192.0.2.1", Level.VERIFIED, Level.CLEAR, ("u@d.test",))
+NO_TLS = Flaw(Failure.STARTTLS_NOT_SUPPORTED, "no STARTTLS")
 EXPIRED = Flaw(Failure.CERTIFICATE_EXPIRED, "expired")
 
 
@@ -22,19 +24,28 @@ EXPIRED = Flaw(Failure.CERTIFICATE_EXPIRED, "expired")
         pytest.param(HOP, EXPIRED, OTHER, 0.0, False, id="another address"),
         pytest.param(HOP, EXPIRED, STRICT, 0.0, False, id="STS-97 enforce always looks"),
         pytest.param(STRICT, EXPIRED, HOP, 0.0, False, id="enforce leaves nothing"),
+        pytest.param(HOP, NO_TLS, HOP, 0.0, False, id="what keeps mail back is looked at"),
+        pytest.param(LAX, NO_TLS, LAX, 0.0, True, id="in the clear"),
         pytest.param(
             HOP, Flaw(Failure.VALIDATION_FAILURE, "broke off"), HOP, 0.0, False, id="may pass"
         ),
     ],
 )
 def test_recall(kept: Hop, flaw: Flaw, asked: Hop, later: float, known: bool) -> None:
-    memory = FlawMemory()
+    memory = FlawMemory("testing")
     memory.keep(kept, flaw, 1000.0)
     assert memory.recall(asked, 1000.0 + later) == (flaw if known else None)
 
 
+@pytest.mark.parametrize(("later", "known"), [(3599.0, True), (3600.0, False)])
+def test_for_an_hour_where_nobody_has_promised_more(later: float, known: bool) -> None:
+    memory = FlawMemory("none")
+    memory.keep(HOP, EXPIRED, 1000.0)
+    assert (memory.recall(HOP, 1000.0 + later) == EXPIRED) is known
+
+
 def test_bound() -> None:
-    memory = FlawMemory()
+    memory = FlawMemory("testing")
     for number in range(10_001):
         hop = Hop(f"mx{number}.d.test", "192.0.2.1", Level.VERIFIED, Level.CLEAR, ())
         memory.keep(hop, EXPIRED, 1000.0)

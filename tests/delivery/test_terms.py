@@ -21,7 +21,7 @@ TESTING = (VERIFIED, ENCRYPTED)
     [
         pytest.param(NextHop("d.test"), "enforce", (VERIFIED,), None, id="enforce"),
         pytest.param(NextHop("d.test"), "testing", TESTING, None, id="testing"),
-        pytest.param(NextHop("d.test"), "none", (ENCRYPTED, CLEAR), None, id="none"),
+        pytest.param(NextHop("d.test"), "none", (VERIFIED, ENCRYPTED, CLEAR), None, id="none"),
         pytest.param(ROUTE, "none", (VERIFIED,), "route[0].tls", id="route"),
         pytest.param(ROUTE, "testing", (VERIFIED,), "route[0].tls", id="route, testing"),
     ],
@@ -39,7 +39,7 @@ def required(tls: str, pattern: str = "d.test") -> dict[str, Requirement]:
 @pytest.mark.parametrize(
     ("mode", "floors", "tls", "ladder", "floor"),
     [
-        ("none", LAX, "encrypt", (ENCRYPTED,), OWN),
+        ("none", LAX, "encrypt", (VERIFIED, ENCRYPTED), OWN),
         ("none", LAX, "verify", (VERIFIED,), OWN),
         ("none", STRICT, "verify", (VERIFIED,), OWN),
         pytest.param("none", STRICT, "encrypt", (VERIFIED,), None, id="nothing is lowered"),
@@ -73,7 +73,7 @@ def test_pattern(pattern: str, destination: str, is_bound: bool) -> None:
 @pytest.mark.parametrize(
     ("route", "tls", "ladder", "floor"),
     [
-        ("opportunistic", "encrypt", (ENCRYPTED,), OWN),
+        ("opportunistic", "encrypt", (VERIFIED, ENCRYPTED), OWN),
         ("verify", "encrypt", (VERIFIED,), "route[0].tls"),
         ("verify", "verify", (VERIFIED,), OWN),
     ],

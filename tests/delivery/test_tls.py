@@ -19,10 +19,12 @@ CLEAR, ENCRYPTED, VERIFIED = Level.CLEAR, Level.ENCRYPTED, Level.VERIFIED
         pytest.param("testing", Floors(), (VERIFIED, ENCRYPTED), id="CNF-02 CNF-03"),
         pytest.param("testing", Floors("opportunistic"), (VERIFIED, ENCRYPTED, CLEAR), id="CNF-01"),
         pytest.param("testing", Floors("verify"), (VERIFIED,), id="testing verify"),
-        pytest.param("none", Floors(), (ENCRYPTED, CLEAR), id="CNF-08 mode none"),
-        pytest.param("none", Floors(no_policy="encrypt"), (ENCRYPTED,), id="no_policy encrypt"),
+        pytest.param("none", Floors(), (VERIFIED, ENCRYPTED, CLEAR), id="CNF-08 mode none"),
+        pytest.param(
+            "none", Floors(no_policy="encrypt"), (VERIFIED, ENCRYPTED), id="no_policy encrypt"
+        ),
         pytest.param("none", Floors(no_policy="verify"), (VERIFIED,), id="no_policy verify"),
-        pytest.param("weird", Floors(), (ENCRYPTED, CLEAR), id="an unknown mode is none"),
+        pytest.param("weird", Floors(), (VERIFIED, ENCRYPTED, CLEAR), id="an unknown mode is none"),
     ],
 )
 def test_ladder(mode: str, floors: Floors, ladder: Ladder) -> None:
