@@ -24,6 +24,7 @@ _COMMANDS = {
     "user": "Keep the users who may send from elsewhere.",
     "demo": "Show the relay at work in a small internet on loopback.",
     "completion": "Print the script that completes commands in a shell.",
+    "man": "Write the man pages.",
 }
 
 COMPLETE = "_RELAY_COMPLETE"
