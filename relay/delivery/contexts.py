@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 
+from relay.delivery.tickets import ResumingContext
 from relay.delivery.tls import Level
 from relay.witness import Witness
 
@@ -29,17 +30,19 @@ class TlsContexts:
 
 
 def _verified(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
     # RFC 8461 §4.2: only a SAN names the host, the common name never does; Python's default is True
     context.hostname_checks_common_name = False
-    # On by default from Python 3.13; it refuses some roots in use, and no RFC here asks for it
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.sslobject_class = Witness
     return context
 
 
 def _encrypted() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

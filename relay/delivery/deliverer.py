@@ -34,6 +34,7 @@ from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Router
 from relay.delivery.session import Session
 from relay.delivery.terms import Rules
+from relay.delivery.tickets import Tickets
 from relay.delivery.transaction import Content, content_of
 from relay.envelope import Envelope
 from relay.outcome import DeliveryResult
@@ -112,6 +113,7 @@ class Deliverer:
         self._clock = clock
         self._planner = build_planner(settings, resolver, find_policy, dice)
         self._caller = build_caller(settings)
+        self._tickets = Tickets(clock.now)
         self._pool = Pool(self._new_session, settings.idle_timeout, settings.host_bound)
         self._pace = Pace(settings.host_bound)
         self._memories: dict[tuple[int, str], FlawMemory] = {}  # by port and mode
@@ -216,7 +218,7 @@ class Deliverer:
 
     def _new_session(self, key: SessionKey) -> Session:
         caller = replace(self._caller, port=key.port, identity=key.identity)
-        return Session(key.host, key.address, key.level, caller)
+        return Session(key.host, key.address, key.level, caller, self._tickets.at(key))
 
 
 def _is_silent(report: HopReport) -> bool:

@@ -13,10 +13,12 @@ from relay.delivery.classify import flaw_of_starttls
 from relay.delivery.credentials import Credentials
 from relay.delivery.hop import Declined, Exchange, HopReport, Unprotected, Unreachable
 from relay.delivery.offer import Offer, parse_offer
+from relay.delivery.tickets import Resumption
 from relay.delivery.tls import Level
 from relay.delivery.transaction import Content, Transaction
 from relay.delivery.wire import Disconnected, InDoubt, Wire, connect
 from relay.envelope import Envelope
+from relay.evidence import Failure
 from relay.reply import Reply, Severity
 
 _SERVICE_CLOSING = 421
@@ -26,12 +28,21 @@ _UNKNOWN_COMMAND = (500, 501, 502, 504)
 class Session:
     """One connection to one address; used by one delivery at a time."""
 
-    def __init__(self, host: str, address: str, level: Level, caller: Caller) -> None:
-        """Nothing is done yet; `host` is the MX record's name, for SNI and the certificate."""
+    def __init__(
+        self,
+        host: str,
+        address: str,
+        level: Level,
+        caller: Caller,
+        resumption: Resumption | None = None,
+    ) -> None:
+        """Nothing is done yet; `host` is the MX record's name, for SNI and the certificate.
+        `resumption` None: every handshake is a full one."""
         self._host = host
         self._address = address
         self._wanted = level
         self._caller = caller
+        self._resumption = resumption
         self._wire: Wire | None = None
         self._offer = Offer(host)
         self._ready = False
@@ -99,7 +110,22 @@ class Session:
         setback = None if self._ready else await self._open(hurried=hurried)
         return setback or self._obstacle(envelope, size)
 
+    # A host that a ticket puts off is called anew without one, before anything is said against it
     async def _open(self, *, hurried: bool) -> HopReport | None:
+        try:
+            setback = await self._call(hurried=hurried)
+        except Disconnected:
+            self._refuse_ticket()
+            raise
+        if _is_unsettled(setback) and self._refuse_ticket():
+            self.level = Level.CLEAR
+            setback = await self._call(hurried=hurried)
+        return setback
+
+    def _refuse_ticket(self) -> bool:
+        return self._resumption is not None and self._resumption.refuse()
+
+    async def _call(self, *, hurried: bool) -> HopReport | None:
         caller = self._caller
         patience = caller.timeouts.hurried if hurried else caller.timeouts.connect
         source = caller.sources.towards(self._address)
@@ -138,13 +164,17 @@ class Session:
             return Unprotected(flaw_of_starttls(self._host, None))
         self._ready = False
         context = self._caller.contexts.at(self._wanted)
+        ticket = self._resumption.offer() if self._resumption else None
         # RFC 8461 §7.1: SNI is the MX host's name at every level
-        flaw = await wire.start_tls(context, self._host, self._caller.timeouts.starttls)
-        if flaw:
+        patience = self._caller.timeouts.starttls
+        if flaw := await wire.start_tls(context, self._host, patience, ticket):
             return Unprotected(flaw)
         self.level = self._wanted
         # RFC 3207 §4.2: what was offered before TLS counts for nothing
-        return await self._hello()
+        setback = await self._hello()
+        if self._resumption and self._ready and wire.tls:
+            self._resumption.keep(wire.tls)
+        return setback
 
     async def _log_in(self, identity: Credentials) -> HopReport | None:
         self._ready = False
@@ -189,3 +219,8 @@ class Session:
         if self._wire is None:
             raise Disconnected("not connected")
         return self._wire
+
+
+# A handshake that ended without a word on the certificate
+def _is_unsettled(setback: HopReport | None) -> bool:
+    return isinstance(setback, Unprotected) and setback.flaw.failure is Failure.VALIDATION_FAILURE

@@ -1,9 +1,6 @@
 """A connection to an SMTP server as commands and replies (RFC 5321 §4.2, RFC 3207 §4).
 
-The only file that imports aiosmtplib: of it the protocol alone, which writes and starts TLS; its
-client rewrites addresses and content and takes 2yz replies for failures, and its reader loses
-replies to commands sent together. What it, `ssl` and the operating system raise ends here. Knows no
-order of commands.
+What aiosmtplib, `ssl` and the operating system raise ends here. Knows no order of commands.
 """
 
 import asyncio
@@ -13,17 +10,17 @@ import re
 import ssl
 
 import aiosmtplib as smtp
-from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
 from relay.delivery.hop import Flaw
-from relay.delivery.replies import NoReply, ReplyReader
+from relay.delivery.protocol import Protocol
+from relay.delivery.replies import NoReply
+from relay.delivery.tickets import offered
 from relay.reply import Reply, Severity, parse_reply
 
 _BLOCK = 65_536  # octets written at once; RFC 5321 §4.5.3.2.5 has a timeout for each
 _SLOWEST = 1024  # octets a second that a server takes at least, on the whole
-_UNREAD_LIMIT = 1_048_576  # octets of replies that nobody has asked for yet
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _TEXT_LIMIT = 200  # characters kept of an error's text
 
@@ -38,83 +35,10 @@ class InDoubt(Disconnected):
     """It broke after a whole message was out: the server may have taken it."""
 
 
-class _Protocol(SMTPProtocol):
-    """aiosmtplib's protocol with a reader of our own, and what to wait for: room to write, the end.
-
-    A reply is read when it is asked for; until then it stays in the buffer, in its order.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
-        self._reader = ReplyReader(self._buffer)
-        self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
-        self._late = False
-        self.room = asyncio.Event()
-        self.room.set()
-        self.gone = asyncio.Event()
-
-    @property
-    def out_of_step(self) -> bool:
-        """Whether there is a reply that nobody asked for: it would answer the next command."""
-        return bool(self._buffer)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer.extend(data)
-        self._look_again()
-        if len(self._buffer) > _UNREAD_LIMIT and isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
-
-    async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
-        # cheaper than asyncio.timeout around an Event, and all that waits for a host waits here
-        loop = asyncio.get_running_loop()
-        self._late = False
-        timer = None if timeout is None else loop.call_later(timeout, self._give_up)
-        try:
-            while (reply := self.take_response()) is None:
-                if self._late:
-                    raise smtp.SMTPReadTimeoutError("no answer in time")
-                self._awaited = loop.create_future()
-                await self._awaited
-            return reply
-        finally:
-            if timer:
-                timer.cancel()
-
-    def take_response(self) -> SMTPResponse | None:
-        """What has come already: most replies come several together."""
-        if reply := self._reader.take():
-            return SMTPResponse(*reply)
-        if self.gone.is_set():
-            raise smtp.SMTPServerDisconnected("Connection lost")
-        return None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.room.clear()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.room.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.room.set()
-        self.gone.set()
-        self._look_again()
-
-    def _look_again(self) -> None:
-        if self._awaited and not self._awaited.done():
-            self._awaited.set_result(None)
-
-    def _give_up(self) -> None:
-        self._late = True
-        self._look_again()
-
-
 class Wire:
     """One connection. Every method raises Disconnected and nothing else; timeouts in seconds."""
 
-    def __init__(self, protocol: _Protocol) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         """Made by `connect`."""
         self._protocol = protocol
 
@@ -153,9 +77,12 @@ class Wire:
         context: ssl.SSLContext,
         host: str,
         timeout: float,  # noqa: ASYNC109
+        session: ssl.SSLSession | None = None,
     ) -> Flaw | None:
-        """Start TLS with `host` as SNI and name to verify; a flaw leaves the connection closed."""
+        """Start TLS with `host` as SNI and name to verify; a flaw leaves the connection closed.
+        `session` is offered to be resumed, of a context that can; None: a full handshake."""
         self._check_step()
+        token = offered.set(session)
         try:
             # RFC 3207 §4.2: the protocol drops what came in clear text after the 220
             await self._protocol.start_tls(context, server_hostname=host, timeout=timeout)
@@ -166,14 +93,20 @@ class Wire:
         except (smtp.SMTPException, OSError, ValueError) as error:
             self.abort()
             return flaw_of_handshake(host, error)
+        finally:
+            offered.reset(token)
         return None
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS of the connection; None where there is none, or no connection any more."""
+        transport = self._protocol.transport
+        return transport.get_extra_info("ssl_object") if transport else None
 
     @property
     def tls_version(self) -> str:
         """Such as "TLSv1.3"; only after `start_tls`."""
-        transport = self._protocol.transport
-        tls = transport.get_extra_info("ssl_object") if transport else None
-        return str(tls.version()) if tls else "TLS"
+        return str(self.tls.version()) if self.tls else "TLS"
 
     async def content(self, data: bytes, block_timeout: float, final_timeout: float) -> Reply:
         """The reply to the content (its final dot included) after a 354. Raises InDoubt too.
@@ -257,7 +190,7 @@ async def connect(
     local = (source, 0) if source else None
     try:
         async with asyncio.timeout(timeout):
-            _, protocol = await loop.create_connection(_Protocol, address, port, local_addr=local)
+            _, protocol = await loop.create_connection(Protocol, address, port, local_addr=local)
     except OSError as error:
         raise Disconnected(_words(error)) from None
     return Wire(protocol)

@@ -1,0 +1,90 @@
+"""aiosmtplib's protocol with a reader of our own.
+
+With wire.py, which knows its errors, the only file that imports aiosmtplib: its client rewrites
+addresses and content and takes 2yz replies for failures, and its reader loses replies to commands
+sent together. Knows neither commands nor what a reply means.
+"""
+
+import asyncio
+
+import aiosmtplib as smtp
+from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.response import SMTPResponse
+
+from relay.delivery.replies import ReplyReader
+
+_UNREAD_LIMIT = 1_048_576  # octets of replies that nobody has asked for yet
+
+
+class Protocol(SMTPProtocol):
+    """Writes and starts TLS as aiosmtplib's; reads for itself. What to wait for: `room` to write,
+    and that the connection is `gone`.
+
+    A reply is read when it is asked for; until then it stays in the buffer, in its order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._reader = ReplyReader(self._buffer)
+        self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
+        self._late = False
+        self.room = asyncio.Event()
+        self.room.set()
+        self.gone = asyncio.Event()
+
+    @property
+    def out_of_step(self) -> bool:
+        """Whether there is a reply that nobody asked for: it would answer the next command."""
+        return bool(self._buffer)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer.extend(data)
+        self._look_again()
+        if len(self._buffer) > _UNREAD_LIMIT and isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
+    async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
+        # cheaper than asyncio.timeout around an Event, and all that waits for a host waits here
+        loop = asyncio.get_running_loop()
+        self._late = False
+        timer = None if timeout is None else loop.call_later(timeout, self._give_up)
+        try:
+            while (reply := self.take_response()) is None:
+                if self._late:
+                    raise smtp.SMTPReadTimeoutError("no answer in time")
+                self._awaited = loop.create_future()
+                await self._awaited
+            return reply
+        finally:
+            if timer:
+                timer.cancel()
+
+    def take_response(self) -> SMTPResponse | None:
+        """What has come already: most replies come several together."""
+        if reply := self._reader.take():
+            return SMTPResponse(*reply)
+        if self.gone.is_set():
+            raise smtp.SMTPServerDisconnected("Connection lost")
+        return None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.room.clear()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.room.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.room.set()
+        self.gone.set()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._awaited and not self._awaited.done():
+            self._awaited.set_result(None)
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._look_again()
