@@ -25,6 +25,7 @@ from relay.delivery.hop import (
     Lapsed,
     Unprotected,
     Unreachable,
+    Waived,
 )
 from relay.delivery.memory import AddressMemory, FlawMemory, Recent
 from relay.delivery.next_hop import NextHop
@@ -185,18 +186,30 @@ class Deliverer:
     async def _call(self, hop: Hop, key: SessionKey, load: _Load) -> HopReport:
         if refusal := await self._wait_for_turn(hop.host):
             return refusal
-        mail = (load.envelope, hop.recipients, load.content)
         async with self._pool.session(key, hop.least) as session:
-            # the turn may have been long in coming
-            if hop.waived and self._clock.now() >= hop.waived.until:
-                return Lapsed(hop.waived.flaw)
             kept = session.is_ready
-            report = await session.deliver(*mail, hurried=hop.hurried)
+            report = await self._offer(session, hop, load)
         if kept and _is_silent(report):
             # the kept connection had died unnoticed: a fresh one decides
             async with self._pool.session(key, hop.least, fresh=True) as session:
-                report = await session.deliver(*mail)
+                report = await self._offer(session, replace(hop, hurried=False), load)
         return report
+
+    async def _offer(self, session: Session, hop: Hop, load: _Load) -> HopReport:
+        if hop.waived and (setback := await self._come_up(session, hop, hop.waived, load)):
+            return setback
+        mail = (load.envelope, hop.recipients, load.content)
+        return await session.deliver(*mail, hurried=hop.hurried)
+
+    # The turn may have been long in coming, and a host may stretch all that comes before MAIL
+    async def _come_up(
+        self, session: Session, hop: Hop, waived: Waived, load: _Load
+    ) -> HopReport | None:
+        if self._clock.now() < waived.until:
+            report = await session.probe(load.envelope, hurried=hop.hurried)
+            if not isinstance(report, Exchange) or report.lost:
+                return report
+        return Lapsed(waived.flaw) if self._clock.now() >= waived.until else None
 
     def _memory(self, key: SessionKey) -> FlawMemory:
         under = (key.port, key.mode)

@@ -89,7 +89,7 @@ class Unprotected:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """Before the hop's turn came the waiver ended that let `flaw` pass; nothing was said."""
+    """Before the first mail command the waiver ended that let `flaw` pass; none was given."""
 
     flaw: Flaw
 

@@ -146,6 +146,36 @@ async def test_it_ends_for_mail_that_waits_for_its_turn(office: Office) -> None:
     assert len(mx.messages) == 1
 
 
+@pytest.mark.parametrize("step", ["CONNECT", "EHLO", "STARTTLS", "EHLO:TLS"])
+async def test_it_ends_however_long_a_host_takes_until_mail(office: Office, step: str) -> None:
+    mx = await host_with(office, "unlisted")
+    mx.stall_at = step
+    office.settings["tls"] = Rules(waivers=waivers("mx-mismatch"))
+    deliverer = office.open()
+    ending = asyncio.ensure_future(deliver(deliverer))
+    await mx.stalled.wait()
+    office.clock.time = END
+    mx.resume.set()
+    result = await ending
+    await deliverer.aclose()
+    assert (only(result).reason, told(result)) == (Reason.POLICY, ["mx-mismatch refused"])
+    assert "has ended" in only(result).reply.text
+    assert not any(line.startswith("MAIL") for line in mx.commands)
+
+
+async def test_it_ends_for_a_connection_that_is_kept(office: Office) -> None:
+    mx = await host_with(office, "unlisted")
+    office.settings["tls"] = Rules(waivers=waivers("mx-mismatch"))
+    deliverer = office.open()
+    assert only(await deliver(deliverer)).status is Status.DELIVERED
+    office.clock.time = END - 0.001
+    assert only(await deliver(deliverer)).status is Status.DELIVERED
+    office.clock.time = END
+    assert only(await deliver(deliverer)).reason is Reason.POLICY
+    await deliverer.aclose()
+    assert (mx.connections, len(mx.messages)) == (1, 2)
+
+
 async def test_sts_14_with_a_route_it_is_the_next_hop_s_domain(office: Office) -> None:
     await host_with(office, "expired")
     strict = Floors("verify", "verify")
