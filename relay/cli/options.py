@@ -22,6 +22,7 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_GRAPHIC = re.compile(r"[!-~]{1,1024}", re.ASCII)
 _AGES = ("1h", "24h", "7d", "30d")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -81,5 +82,23 @@ class DomainName(click.ParamType[str]):
 
         try:
             return parse_mailbox(f"x@{str(value).removesuffix('.')}").destination
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
+
+
+class HostName(click.ParamType[str]):
+    """A host as queue and ledger have it: what a domain's MX record says, or an address.
+
+    Names that are no host's by any RFC are among those to be looked for.
+    """
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from relay.address import AddressError, parse_domain
+
+        name = str(value).removesuffix(".").lower()
+        try:
+            return name if _GRAPHIC.fullmatch(name) else parse_domain(name)
         except AddressError as error:
             self.fail(str(error), param, ctx)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from relay.cli.completion_values import stored
-from relay.cli.options import DomainName, Moment
+from relay.cli.options import DomainName, HostName, Moment
 from relay.db import glance
 from relay.outcome import Reason
 from relay.queue.selection import Selection
@@ -26,7 +26,7 @@ _OPTIONS = [
     ),
     click.option(
         "--mx",
-        type=DomainName(),
+        type=HostName(),
         shell_complete=stored(glance.job_hosts),
         help="Only mail last tried at this host.",
     ),

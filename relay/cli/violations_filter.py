@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from relay.cli.completion_values import stored
-from relay.cli.options import DomainName, Moment
+from relay.cli.options import DomainName, HostName, Moment
 from relay.db import glance
 from relay.evidence import Action, Failure
 from relay.reporting.store import Filter
@@ -25,7 +25,7 @@ _OPTIONS = [
     ),
     click.option(
         "--mx",
-        type=DomainName(),
+        type=HostName(),
         shell_complete=stored(glance.violation_hosts),
         help="Only this host.",
     ),

@@ -29,6 +29,7 @@ _BY_ID = """
 _ALIKE = f"""
   {_NUMBERED} WHERE kind = (SELECT kind FROM violation WHERE id = ?)
   ORDER BY time DESC LIMIT ?"""  # noqa: S608 - of constants
+_HIGHEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'violation'"
 _BEYOND = "g"  # sorts after every hexadecimal digit
 
 
@@ -50,9 +51,10 @@ def read_lines(path: Path, wanted: Filter) -> Iterator[tuple[int, str]]:
 
 
 def newest_number(path: Path) -> int:
-    """The number of the newest record; 0 where there is none. Raises StorageError."""
+    """The number of the newest record there ever was, kept or not; 0 where there was none. Raises
+    StorageError."""
     with opened(path) as db:
-        return int(db.execute("SELECT coalesce(max(id), 0) FROM violation").fetchone()[0])
+        return int(db.execute(_HIGHEST).fetchone()[0])
 
 
 def find_records(path: Path, beginning: str, limit: int) -> list[tuple[int, str, Record]]:

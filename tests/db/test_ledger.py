@@ -193,6 +193,13 @@ async def test_reading_goes_on_page_by_page(
     assert times(path, Filter()) == [0, 1, 2, 3, 4]
 
 
+async def test_the_highest_number_stays_known(ledger: Ledger, path: Path) -> None:
+    """What was written last may be removed first: a finding that waited long is old by then."""
+    for number, time in enumerate([9.0, 9.0, 1.0]):
+        await ledger.append([entry(number, time=time)])
+    assert (newest_number(path), await ledger.prune(5.0, 10, 10), newest_number(path)) == (3, 1, 3)
+
+
 def test_before_the_first_start_there_is_nothing(path: Path) -> None:
     assert list(read_ledger(path, Filter())) == []
     assert fold(path, Filter(), 10) == ([], 0, 0)
