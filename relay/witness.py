@@ -82,5 +82,7 @@ def _names(shown: x509.Certificate) -> list[str]:
     return [str(one.value) for one in found.value if isinstance(one, x509.DNSName | x509.IPAddress)]
 
 
+# A log that somebody looks at in a terminal must not drive it
 def _text(text: str) -> str:
-    return text[:_TEXT].encode("utf-8", "replace").decode()
+    clean = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:_TEXT])
+    return "".join(clean)

@@ -120,6 +120,14 @@ def test_what_cannot_be_read_is_none(der: bytes) -> None:
 GOOD = certificate_with("a.test", "b.test", subject="\N{SNOWMAN}" * 20)
 
 
+def test_nothing_of_it_drives_a_terminal() -> None:
+    """Neither an escape, nor a C1 control, nor what turns the direction of text round."""
+    shown = read_certificate(certificate_with(subject="a\x1b[31m\x9b2J\u202eb\nc"))
+    assert shown is not None
+    odd = "\N{REPLACEMENT CHARACTER}"
+    assert shown.subject == shown.issuer == f"CN=a{odd}[31m{odd}2J{odd}b{odd}c"
+
+
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=4))
 def test_whatever_octets_come_the_facts_are_text_in_bounds(place: int, octets: bytes) -> None:
     changed = GOOD[:place] + octets + GOOD[place + 1 :]
@@ -132,3 +140,4 @@ def test_whatever_octets_come_the_facts_are_text_in_bounds(place: int, octets: b
         value = getattr(shown, field.name)
         for text in value if isinstance(value, tuple) else [value]:
             assert len(str(text).encode()) <= 1200
+            assert str(text).isprintable()

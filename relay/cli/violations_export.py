@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ COLUMNS = (
     *("certificate.not_before", "certificate.not_after", "certificate.sha256"),
     *("id", "v"),
 )
-_FORMULA = ("=", "+", "-", "@")
+# At the beginning of a cell, also where a spreadsheet parts them by semicolons
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # noqa: RUF001 - full width counts, too
 
 
 @click.command("export", short_help="Write violations as JSON Lines or CSV.")
@@ -66,4 +68,4 @@ def _cell(record: Record, name: str) -> str:
     if value is None:
         return ""
     text = printable(" ".join(map(str, value)) if isinstance(value, list) else str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)
