@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,19 @@ def _one(key: str, rule: Rule, written: object, faults: list[str]) -> Any:
     try:
         return rule.parse(written)
     except ValueError as error:
-        # a table holds anything, and may be credentials that belong into their own file
-        shown = "a table" if isinstance(written, dict) else repr(written)
-        faults.append(f"{key}: {error}, not {shown}")
+        faults.append(f"{key}: {error}, not {_shown(written)}")
         return None
+
+
+def _shown(written: object) -> str:
+    match written:
+        case dict():
+            # it holds anything, and may be credentials that belong into their own file
+            return "a table"
+        case date() | time():
+            return written.isoformat()
+        case _:
+            return repr(written)
 
 
 def _unknown(prefix: str, table: Iterable[str], known: Iterable[str]) -> list[str]:

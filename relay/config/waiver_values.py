@@ -7,7 +7,10 @@ from relay.address import AddressError, parse_domain
 KINDS = ("mx-mismatch", "bad-certificate", "no-tls")
 _YEARS = range(2000, 3000)
 _LONGEST = 300  # characters of a reason, which each violation record repeats
-_MOMENT = "must be a date such as 2027-01-31, or a time with its zone such as 2027-01-31T18:00:00Z"
+_MOMENT = (
+    "must be a date without quotes, such as 2027-01-31, or a time with its zone, such as "
+    "2027-01-31T18:00:00Z, of the years 2000 to 2999"
+)
 
 
 def policy_domain(value: object) -> str:
