@@ -28,9 +28,9 @@ def command(shell: str) -> None:
     """Print the script that completes commands, options and values in SHELL.
 
     \b
-    bash:  relay completion bash > ~/.local/share/bash-completion/completions/relay
-    zsh:   relay completion zsh > DIRECTORY/_relay, for a DIRECTORY in $fpath
-    fish:  relay completion fish > ~/.config/fish/completions/relay.fish
+    bash    goes into ~/.local/share/bash-completion/completions/relay
+    zsh     goes into _relay in a directory of $fpath
+    fish    goes into ~/.config/fish/completions/relay.fish
 
     Ids and domains are those of the stores that -c or $RELAY_CONFIG leads to.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import WrongUse, config_option, json_option, settings_from
+from relay.cli.options import WrongUse, config_option, examples, json_option, settings_from
 from relay.cli.output import print_json
 from relay.clock import SystemClock
 from relay.config import Settings
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 _EXIT = {"delivered": 0, "offered": 0, "bounced": 1, "deferred": 3, "unknown": 3}
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=examples(
+        "relay explain joe@example.org --probe             ask the hosts, too",
+        "relay explain joe@example.org --as-if enforce     what its owner asks",
+    ),
+)
 @config_option
 @json_option
 @click.option("--probe", is_flag=True, help="Call each host and check STARTTLS and certificate.")

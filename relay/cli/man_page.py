@@ -43,7 +43,7 @@ def command_page(ctx: click.Context, date: str) -> str:
         "DESCRIPTION": roff.paragraphs(help_text),
         "OPTIONS": _options(ctx),
         "COMMANDS": _commands(ctx),
-        "EXAMPLES": roff.paragraphs(cleandoc(command.epilog or "")),
+        "EXAMPLES": roff.paragraphs((command.epilog or "").replace("\nExamples:", "", 1)),
         "EXIT STATUS": roff.paragraphs(_STATUS + status) if status else _items(_STATUSES),
         "FILES": _items(_FILES),
         "ENVIRONMENT": _items(_ENVIRONMENT),

@@ -19,7 +19,16 @@ config_option = click.option(
     type=click.Path(readable=False),  # of which the shell completes names of files
     help="Configuration file; default: $RELAY_CONFIG, ./config.toml, /etc/relay/config.toml.",
 )
+wide_option = click.option(
+    "--wide", is_flag=True, help="Everything of each on one line, however long."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def examples(*commands: str) -> str:
+    """The end of a help text: how the command is called."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _GRAPHIC = re.compile(r"[!-~]{1,1024}", re.ASCII)

@@ -1,7 +1,8 @@
 """Tables for people and JSON lines for programs."""
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -26,23 +27,19 @@ def print_table(
     `folded` False: not even there.
     """
     show = _show_people if folded and sys.stdout.isatty() else _show_programs
-    cells = ([printable(cell) for cell in row] for row in rows)
-    head: Sequence[str] | None = columns
-    while batch := list(islice(cells, _BATCH)):
-        show(columns, batch, is_first=head is not None)
-        head = None
-    if head:
-        click.echo(empty)
+    _print(columns, ([printable(cell) for cell in row] for row in rows), show, empty)
 
 
-def print_stacked(columns: Sequence[str], rows: Sequence[Sequence[Sequence[Line]]]) -> None:
+def print_stacked(
+    columns: Sequence[str], rows: Iterable[Sequence[Sequence[Line]]], *, empty: str
+) -> None:
     """Print rows on a terminal, the lines of each cell one below the other."""
     from rich.text import Text
 
     def cell(lines: Sequence[Line]) -> Text:
         return Text("\n").join(Text(printable(text), style) for text, style in lines)
 
-    _show_table(columns, [[cell(lines) for lines in row] for row in rows], is_first=True)
+    _print(columns, ([cell(lines) for lines in row] for row in rows), _show_table, empty)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -66,6 +63,18 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def _print(
+    columns: Sequence[str], rows: Iterable[Any], show: Callable[..., None], empty: str
+) -> None:
+    left = iter(rows)
+    head: Sequence[str] | None = columns
+    while batch := list(islice(left, _BATCH)):
+        show(columns, batch, is_first=head is not None)
+        head = None
+    if head:
+        click.echo(empty)
+
+
 def _show_people(columns: Sequence[str], rows: _Rows, *, is_first: bool) -> None:
     from rich.text import Text
 
@@ -85,7 +94,13 @@ def _show_table(
     for row in rows:
         table.add_row(*row)
     width, height = get_terminal_size()
-    Console(width=width, height=height).print(table)
+    # https://no-color.org: rich alone would leave out colours, but not bold and dim
+    console = (
+        Console(width=width, height=height, color_system=None)
+        if os.environ.get("NO_COLOR")
+        else Console(width=width, height=height)
+    )
+    console.print(table)
 
 
 # Where nobody looks nothing is folded or cut: programs may read tables too

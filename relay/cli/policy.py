@@ -10,7 +10,7 @@ import click
 
 from relay.cli.completion_values import stored
 from relay.cli.family import Family
-from relay.cli.options import WrongUse, config_option, json_option, settings_from
+from relay.cli.options import WrongUse, config_option, json_option, settings_from, wide_option
 from relay.cli.output import print_json, printable
 from relay.clock import SystemClock
 from relay.config import Settings
@@ -68,7 +68,8 @@ def show(config_path: str | None, as_json: bool, refresh: bool, offline: bool, d
 @click.option(
     "--trouble", is_flag=True, help="Only the failing, the ending and those without a policy."
 )
-def list_policies(config_path: str | None, as_json: bool, trouble: bool) -> None:
+@wide_option
+def list_policies(config_path: str | None, as_json: bool, trouble: bool, wide: bool) -> None:
     """List the cached policies by domain, and how each does.
 
     live; failing: it holds, but the last look-up failed; ending: it holds, but a quarter of its
@@ -78,7 +79,10 @@ def list_policies(config_path: str | None, as_json: bool, trouble: bool) -> None
     from relay.db.policy_reader import read_policies
 
     policies = read_policies(_path(settings_from(config_path)))
-    (print_objects if as_json else print_list)(policies, _now(), troubled=trouble)
+    if as_json:
+        print_objects(policies, _now(), troubled=trouble)
+    else:
+        print_list(policies, _now(), troubled=trouble, wide=wide)
 
 
 @command.command("history", short_help="Show what a domain's policy was before.")

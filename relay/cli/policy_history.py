@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from relay.cli.moments import moment
 from relay.cli.output import printable
 from relay.cli.policy_text import span
 from relay.mta_sts.change import losses
@@ -82,8 +83,8 @@ def _lines(versions: Sequence[PolicyVersion]) -> Iterator[str]:
 
 
 def _headline(version: PolicyVersion) -> str:
-    end = "now" if version.ended is None else _time(version.ended)
-    first, last = _time(version.first_seen), _time(version.last_seen)
+    end = "now" if version.ended is None else moment(version.ended)
+    first, last = moment(version.first_seen), moment(version.last_seen)
     by = _BY.get(version.seen_by, version.seen_by)
     return f"{first} to {end}, first seen by {by}, last fetched {last}"
 
@@ -94,7 +95,3 @@ _BY = {"delivery": "a delivery", "refresh": "the daily refresh", "command": "a c
 def _flat(fields: _Fields) -> list[str]:
     rows = [f"{name}: {fields[name]}" for name in ("id", "mode", "max_age")]
     return [*rows, *(f"mx: {pattern}" for pattern in fields["mx"])]
-
-
-def _time(seconds: float) -> str:
-    return rfc3339(seconds)[:19].replace("T", " ")

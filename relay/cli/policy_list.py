@@ -1,29 +1,36 @@
 """`relay policy list`: every policy that is kept, and which of them need a look."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from relay.cli.output import print_json, print_table
+from relay.cli.output import Line, print_json, print_stacked, print_table
 from relay.cli.policy_text import span, tell
 from relay.mta_sts.freshness import is_live
 from relay.mta_sts.policy import CachedPolicy, FetchFailure
 from relay.timestamp import rfc3339
 
-_COLUMNS = ("domain", "mode", "id", "fetched", "expires", "state", "last failure")
+_WIDE = ("domain", "mode", "id", "fetched", "expires", "state", "last failure")
+_STACKED = ("domain, id", "mode, state", "fetched, expires", "last failure")
+_STYLES = {"failing": "yellow", "ending": "red", "no-policy": "dim", "expired": "dim"}
 _CALM = ("live", "expired")
 
 
-def print_list(policies: Iterable[CachedPolicy], now: float, *, troubled: bool) -> None:
+def print_list(policies: Iterable[CachedPolicy], now: float, *, troubled: bool, wide: bool) -> None:
     """Print policies as a table, with a count of each state; `troubled` leaves the calm ones out.
 
-    `now` in seconds since 1970.
+    `now` in seconds since 1970; `wide` is for programs in any case.
     """
     states: Counter[str] = Counter()
     empty = "no policy is in trouble" if troubled else "no policy is cached"
-    print_table(_COLUMNS, _rows(policies, now, states, troubled=troubled), empty=empty)
+    rows = _rows(policies, now, states, troubled=troubled)
+    if wide or not sys.stdout.isatty():
+        print_table(_WIDE, rows, empty=empty, folded=False)
+    else:
+        print_stacked(_STACKED, map(_stacked, rows), empty=empty)
     if states:
         click.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
 
@@ -72,6 +79,16 @@ def _row(cached: CachedPolicy, state: str, now: float) -> tuple[str, ...]:
         (f"in {span(ends)}" if ends > 0 else f"{span(-ends)} ago") if policy else "-",
         state,
         tell(cached.failure, now) if cached.failure else "-",
+    )
+
+
+def _stacked(row: tuple[str, ...]) -> Sequence[Sequence[Line]]:
+    domain, mode, record_id, fetched, expires, state, failure = row
+    return (
+        ((domain, "bold"), (record_id, "dim")),
+        ((mode, ""), (state, _STYLES.get(state, ""))),
+        ((fetched, ""), (expires, "")),
+        ((failure, ""),),
     )
 
 

@@ -8,30 +8,41 @@ import click
 
 from relay.cli import queue_work
 from relay.cli.completion_values import stored
-from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.moments import moment
+from relay.cli.options import config_option, examples, json_option, settings_from, wide_option
 from relay.cli.output import print_json, print_table, printable
 from relay.cli.queue_filter import filter_options, nothing
+from relay.cli.queue_table import print_jobs
 from relay.db import glance
 from relay.db.desk import Desk
 from relay.queue.job import QueueRecord
 from relay.queue.selection import Selection
 from relay.timestamp import rfc3339
 
-_COLUMNS = ("id", "from", "to", "size", "tries", "next attempt", "state", "why", "last answer")
 _TABLE = 1000  # rows of a table without --limit: it is laid out as a whole
 _BODY_LIMIT = 1 << 30
 
 
 @click.group("queue")
 def command() -> None:
-    """Show, retry, hold, release or drop queued mail."""
+    """Show, retry, hold, release or drop queued mail.
+
+    A running relay follows within a second; none is needed.
+    """
 
 
 for _work in (queue_work.retry, queue_work.hold, queue_work.release, queue_work.drop):
     command.add_command(_work)
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples(
+        "relay queue list --reason policy --older 2h    kept back by a policy",
+        "relay queue list --count domain                which domains mail waits for",
+        "relay queue list --wide | less -S",
+    ),
+)
 @config_option
 @json_option
 @filter_options
@@ -41,15 +52,18 @@ for _work in (queue_work.retry, queue_work.hold, queue_work.release, queue_work.
     type=click.Choice(["reason", "domain", "mx"]),
     help="Only count jobs, by what they have in common.",
 )
+@wide_option
 @click.option("--limit", type=click.IntRange(1), help="At most so many; a table has 1000 rows.")
 @click.option(
     "--after", metavar="ID", shell_complete=stored(glance.job_ids), help="Go on behind this job."
 )
 def list_jobs(
+    *,
     config_path: str | None,
     as_json: bool,
     selection: Selection,
     by: str | None,
+    wide: bool,
     limit: int | None,
     after: str | None,
 ) -> None:
@@ -64,12 +78,12 @@ def list_jobs(
             print_json(record.as_dict())
         return
     shown = list(islice(records, limit or _TABLE))
-    print_table(_COLUMNS, map(_row, shown), empty="the queue is empty")
+    print_jobs(shown, wide=wide)
     if next(records, None):
         click.echo(f"there are more: --after {shown[-1].id}, or --limit", err=True)
 
 
-@command.command("show")
+@command.command("show", short_help="Show a job or message: its attempts, its header.")
 @config_option
 @json_option
 @click.option("--body", is_flag=True, help="Show the content too, not only its header.")
@@ -111,7 +125,7 @@ def _print_tally(desk: Desk, by: str, selection: Selection, *, as_json: bool) ->
             )
         return
     rows = [
-        (one.value or "-", str(one.jobs), str(one.recipients), _moment(one.oldest))
+        (one.value or "-", str(one.jobs), str(one.recipients), moment(one.oldest))
         for one in counted
     ]
     print_table((by, "jobs", "recipients", "oldest"), rows, empty="the queue is empty")
@@ -131,24 +145,6 @@ def _print_text(text: str) -> None:
     for line in text.removesuffix("\r\n").split("\r\n"):
         click.echo(printable(line.replace("\t", " ")))
     click.echo()
-
-
-def _row(record: QueueRecord) -> tuple[str, ...]:
-    return (
-        record.id,
-        record.sender or "<>",
-        ", ".join(record.recipients),
-        str(record.size),
-        str(record.attempts),
-        "-" if record.next_attempt is None else _moment(record.next_attempt),
-        record.state,
-        record.reason or "-",
-        record.last.reply if record.last else "-",
-    )
-
-
-def _moment(seconds: float) -> str:
-    return rfc3339(seconds)[:19].replace("T", " ")
 
 
 def _shown(value: object) -> str:

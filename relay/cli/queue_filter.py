@@ -33,7 +33,8 @@ _OPTIONS = [
     click.option(
         "--reason",
         type=click.Choice(_REASONS),
-        help="Only mail kept back for this reason; sts is policy.",
+        metavar="REASON",
+        help=f"Only mail kept back for this reason: {', '.join(_REASONS)}; sts is policy.",
     ),
     click.option("--state", type=click.Choice(["waiting", "active", "held"]), help="Only so."),
     click.option("--sender", help='Only mail from this address; "" or "<>" is the null one.'),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from relay.cli.completion_values import Seen, stored
-from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.options import config_option, examples, json_option, settings_from
 from relay.cli.output import print_json
 from relay.cli.queue_filter import filter_options, nothing
 from relay.clock import SystemClock
@@ -33,7 +33,14 @@ def _held(directory: Path, begin: str) -> Iterable[Seen]:
     return glance.job_ids(directory, begin, "held")
 
 
-@click.command("retry")
+@click.command(
+    "retry",
+    short_help="Try now what waits.",
+    epilog=examples(
+        "relay queue retry ID                       this job, or all of a message",
+        "relay queue retry --domain example.org     when it has been repaired",
+    ),
+)
 @config_option
 @json_option
 @filter_options
@@ -50,7 +57,7 @@ def retry(config_path: str | None, as_json: bool, selection: Selection, names: N
     _tell(count, "to be tried now", as_json=as_json)
 
 
-@click.command("hold")
+@click.command("hold", short_help="Let mail rest until it is released or retried.")
 @config_option
 @json_option
 @filter_options
@@ -62,7 +69,7 @@ def hold(config_path: str | None, as_json: bool, selection: Selection, names: Na
     _tell(count, "held", as_json=as_json)
 
 
-@click.command("release")
+@click.command("release", short_help="Let held mail go on as it was scheduled.")
 @config_option
 @json_option
 @filter_options
@@ -74,7 +81,7 @@ def release(config_path: str | None, as_json: bool, selection: Selection, names:
     _tell(count, "released", as_json=as_json)
 
 
-@click.command("drop")
+@click.command("drop", short_help="Drop mail without telling its sender.")
 @config_option
 @json_option
 @filter_options

@@ -9,7 +9,7 @@ import click
 
 from relay.cli import violations_export, violations_show, violations_summary
 from relay.cli.family import Family
-from relay.cli.options import config_option, json_option, settings_from
+from relay.cli.options import config_option, examples, json_option, settings_from, wide_option
 from relay.cli.output import print_lines
 from relay.cli.violations_filter import filter_options
 from relay.cli.violations_ledger import ledger_in
@@ -30,8 +30,9 @@ _FOLLOW = 1.0  # seconds between looks
 def command() -> None:
     """Read what was wrong with hosts and policies, and what was done about it.
 
-    refused: this host was not given the mail; delivered: it was, all the same; noted: no mail was
-    concerned. `relay violations` alone is `relay violations list`, whose --help tells the filters.
+    refused: this host was not given the mail; delivered: it was, all the same; waived: it was, by a
+    waiver of ours; noted: no mail was concerned. `relay violations` alone is
+    `relay violations list`, whose --help tells the filters.
     """
 
 
@@ -39,11 +40,19 @@ for _other in (violations_summary.summary, violations_show.show, violations_expo
     command.add_command(_other)
 
 
-@command.command("list", short_help="List violations, the newest first, repeats as one (default).")
+@command.command(
+    "list",
+    short_help="List violations, the newest first, repeats as one (default).",
+    epilog=examples(
+        "relay violations --since 24h",
+        "relay violations --domain example.org --action refused",
+        "relay violations --follow",
+    ),
+)
 @config_option
 @json_option
 @filter_options
-@click.option("--wide", is_flag=True, help="Everything of each on one line, however long.")
+@wide_option
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many rows."
 )

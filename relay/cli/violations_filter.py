@@ -14,6 +14,7 @@ from relay.evidence import Action, Failure
 from relay.reporting.store import Filter
 
 NOW = time.time()  # noqa: TID251 - a command is a moment
+_REASONS = list(map(str, Failure))
 _OPTIONS = [
     click.option("--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time."),
     click.option("--until", type=Moment(NOW), help="Only before then."),
@@ -34,7 +35,12 @@ _OPTIONS = [
         type=click.Choice(["enforce", "testing", "none"]),
         help="Only under policies so; none is without one in force.",
     ),
-    click.option("--reason", type=click.Choice(list(map(str, Failure))), help="Only this reason."),
+    click.option(
+        "--reason",
+        type=click.Choice(_REASONS),
+        metavar="REASON",
+        help=f"Only this reason: {', '.join(_REASONS)}.",
+    ),
     click.option("--action", type=click.Choice(list(map(str, Action))), help="Only where so done."),
 ]
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 import click
 
 from relay.cli.completion_values import stored
+from relay.cli.moments import moment
 from relay.cli.options import WrongUse, config_option, json_option, settings_from
 from relay.cli.output import print_json, printable
 from relay.cli.violations_ledger import ledger_in
-from relay.cli.violations_text import moment, words_for
+from relay.cli.violations_text import words_for
 from relay.db import glance
 from relay.reporting.store import Repeat
 from relay.reporting.violations import Record

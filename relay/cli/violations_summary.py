@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import click
 
+from relay.cli.moments import moment
 from relay.cli.options import config_option, json_option, settings_from
 from relay.cli.output import print_json, print_table
 from relay.cli.violations_filter import filter_options
 from relay.cli.violations_ledger import ledger_in
-from relay.cli.violations_text import moment, words_for
+from relay.cli.violations_text import words_for
 from relay.reporting.store import Filter, Summary
 from relay.timestamp import rfc3339
 

@@ -16,10 +16,10 @@ def print_repeats(path: Path, wanted: Filter, limit: int, *, wide: bool) -> None
     from relay.db.ledger_counts import fold
 
     shown, repeats, records = fold(path, wanted, limit)
-    if wide or not shown or not sys.stdout.isatty():
+    if wide or not sys.stdout.isatty():
         print_table(WIDE, map(wide_row, shown), empty="no violations", folded=False)
     else:
-        print_stacked(STACKED, [stacked_row(one, NOW) for one in shown])
+        print_stacked(STACKED, (stacked_row(one, NOW) for one in shown), empty="no violations")
     if repeats > len(shown):
         click.echo(
             f"{len(shown)} of {repeats} rows, {records} violations in all: --limit, or filters",

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from relay.cli.moments import moment, short_moment
 from relay.cli.output import Line
 from relay.reporting.store import Repeat
 from relay.reporting.violations import Record
-from relay.timestamp import rfc3339
 
 WIDE = (
     *("last", "first", "times", "domain", "mode", "host", "what was wrong", "done", "detail", "id"),
@@ -27,17 +27,11 @@ _WORDS = {
     "policy-replaced": "policy's hosts replaced",
 }
 _STYLES = {"refused": "red", "delivered": "yellow", "waived": "magenta"}
-_RECENT = 180 * 86_400.0  # seconds that a day needs no year
 
 
 def words_for(reason: str) -> str:
     """What was wrong in words; a reason of a later version as it is."""
     return _WORDS.get(reason, reason)
-
-
-def moment(seconds: float) -> str:
-    """A time to the second, in UTC."""
-    return rfc3339(seconds)[:19].replace("T", " ")
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -71,9 +65,9 @@ def wide_row(one: Repeat) -> tuple[str, ...]:
 
 def stacked_row(one: Repeat, now: float) -> Sequence[Sequence[Line]]:
     """A repeat as a row of STACKED, for narrow terminals."""
-    since = _short(one.first, now)
+    since = short_moment(one.first, now)
     return (
-        ((_short(one.last, now), ""), (one.record_id, "dim")),
+        ((short_moment(one.last, now), ""), (one.record_id, "dim")),
         ((one.domain, "bold"), (one.mx or "-", "")),
         (
             (words_for(one.reason), _STYLES.get(one.action, "")),
@@ -81,9 +75,3 @@ def stacked_row(one: Repeat, now: float) -> Sequence[Sequence[Line]]:
         ),
         ((str(one.count), ""), *([(since, "dim")] if one.count > 1 else [])),
     )
-
-
-# As `ls` does: the time of day while the year is plain, then the year
-def _short(seconds: float, now: float) -> str:
-    text = rfc3339(seconds)
-    return f"{text[5:10]} {text[11:16]}" if abs(now - seconds) < _RECENT else text[:10]
