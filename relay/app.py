@@ -22,18 +22,25 @@ from relay.evidence import Finding
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.message import Origin
 from relay.mta_sts.refresh import Refresher
-from relay.outcome import DeliveryResult
+from relay.outcome import DeliveryResult, Prospect
 from relay.queue.job import Settlement
 from relay.queue.line import Limits
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
+from relay.queue.watch import View, Watch
 from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
 from relay.reporting.retention import Retention
 from relay.storage import ALONE, Worker, open_stores
-from relay.wiring import accept_settings, build_finder, build_resolver, delivery_settings
+from relay.wiring import (
+    accept_settings,
+    build_finder,
+    build_resolver,
+    delivery_settings,
+    watch_view,
+)
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +74,9 @@ class Relay:
             self._settled,
             Limits(per_domain=config.domain_bounds(settings)),
         )
+        dice = random.Random().random  # noqa: S311 - spreads looks, guards nothing
+        spool = self._stores.spool
+        self._watch = Watch(spool, self._view(), self._note_release, self._clock, dice)
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
         self._retention = Retention(self._stores.ledger, self._clock, settings.violations.keep)
@@ -81,6 +91,7 @@ class Relay:
             loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
             loop.create_task(self._copier.run()),
             loop.create_task(self._retention.run()),
+            loop.create_task(self._watch.run()),
             loop.create_task(self._refresher.run()),  # the last: it is renewed
         ]
         for task in self._tasks:
@@ -120,8 +131,10 @@ class Relay:
 
         Raises ConfigError where credentials cannot be read, and then nothing has changed.
         """
-        before = self._deliverer
+        before, scout = self._deliverer, self._scout
         self._use(settings, delivery_settings(settings))
+        self._watch.renew(self._view())
+        await scout.aclose()
         self._stores.spool.reserve = settings.storage.reserve
         self._scheduler.renew(self._rules(), config.domain_bounds(settings))
         self.hooks.renew(accept_settings(settings))
@@ -139,6 +152,7 @@ class Relay:
         finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         dice = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._deliverer = Deliverer(delivery, resolver, finder.find, self._clock, dice)
+        self._scout = self._deliverer.scout()
         self._refresher = Refresher(finder, self._stores.policies, self._clock, self._note_findings)
 
     # A deliverer of former settings closes its connections after its last delivery
@@ -171,6 +185,7 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._scout.aclose()
         await self._deliverer.aclose()
         await self._copier.aclose()
         await asyncio.to_thread(self._stores.close)
@@ -192,6 +207,13 @@ class Relay:
         await self._stores.spool.add_findings(findings)
         self._copier.wake()
 
+    def _view(self) -> View:
+        policies = self._stores.policies
+        return watch_view(self._settings, self._scout, policies, self._note_findings)
+
+    def _note_release(self, seen: Prospect, text: str) -> None:
+        self._journal.write("released", domain=seen.domain, host=seen.host, message=text)
+
     def _rules(self) -> Rules:
         queue = self._settings.queue
         return Rules(
@@ -205,6 +227,7 @@ class Relay:
     def _settled(self, settlement: Settlement, result: DeliveryResult) -> None:
         if settlement.findings:
             self._copier.wake()
+        self._watch.note(settlement)
         for event, fields in events_of(settlement, result, self._clock.now()):
             self._journal.write(event, **fields)
 

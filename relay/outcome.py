@@ -51,6 +51,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Prospect:
+    """What an attempt would come to now, as far as that is found out without mail.
+
+    `domain` is the policy domain. `host` would be offered the mail; None: it would be kept back,
+    or nobody can be asked. `tls` as in Outcome. `policy` (mode and record id) and `mx`, the names
+    of the MX hosts in order, are what was found on the way, `findings` what was amiss with that.
+    """
+
+    domain: str
+    host: str | None = None
+    tls: str | None = None
+    policy: tuple[str, str | None] = ("none", None)
+    mx: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryResult:
     """Everything one attempt came to: an outcome for every recipient of the envelope, what was
     found on the way, and which hosts took the mail for some of them.

@@ -1,12 +1,17 @@
 """From the configuration to what each part of the relay is built from. Starts nothing."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from relay import config
+from relay.address import Domain
 from relay.clock import Clock, SystemClock
 from relay.config import Settings
 from relay.db.policies import PolicyTable
 from relay.delivery.caller import Sources
 from relay.delivery.deliverer import DeliverySettings
 from relay.delivery.own import OwnAddresses
+from relay.delivery.scout import Scout
+from relay.evidence import Finding
 from relay.inbound.certificate import CertificateFiles
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
 from relay.inbound.login import Login
@@ -16,6 +21,8 @@ from relay.inbound.users import UserFile
 from relay.mta_sts.fetch import FetchSettings, PolicyFetcher
 from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
+from relay.outcome import Prospect
+from relay.queue.watch import View
 from relay.resolver import DnsResolver
 from relay.storage import ALONE, Worker
 
@@ -81,6 +88,27 @@ def delivery_settings(settings: Settings) -> DeliverySettings:
         sources=Sources(settings.delivery.source_ipv4, settings.delivery.source_ipv6),
         tls=config.tls_rules(settings),
     )
+
+
+def watch_view(
+    settings: Settings,
+    scout: Scout,
+    policies: PolicyTable,
+    record: Callable[[Sequence[Finding]], Awaitable[None]],
+) -> View:
+    """What the watch sees of the other side; `record` keeps what was found amiss on the way."""
+
+    async def look(destination: str) -> Prospect:
+        prospect = await scout.look(destination)
+        if prospect.findings:
+            await record(prospect.findings)
+        return prospect
+
+    def known(domain: str) -> object:
+        cached = policies.load(Domain(domain))
+        return (cached.record_id, cached.policy) if cached else None
+
+    return View(scout.policy_domain, known, look, settings.queue.watch)
 
 
 def accept_settings(settings: Settings) -> AcceptSettings:

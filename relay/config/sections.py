@@ -70,6 +70,7 @@ class Queue:
     lifetime: float = setting(values.duration, "5d")
     warn_after: float | None = setting(values.duration_or_never, "4h")
     warn_after_policy: float | None = setting(values.duration_or_never, "1h")
+    watch: float | None = setting(values.duration_or_never, "10s")
     postmaster: str | None = setting(network_values.mailbox)
 
 

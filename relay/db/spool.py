@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from relay.db import jobs, outbox
+from relay.db import jobs, kept_back, outbox
 from relay.db.committer import Committer
 from relay.db.connection import open_database, storage_errors
 from relay.envelope import Message
@@ -17,7 +17,7 @@ from relay.queue.job import Claim, Settlement
 
 
 class Spool:
-    """A QueueStore and an Outbox; everything goes through one committer."""
+    """A QueueStore, a WatchStore and an Outbox; everything goes through one committer."""
 
     def __init__(self, path: Path, reserve: int = 0) -> None:
         """Open or create the database. Raises StorageError.
@@ -67,6 +67,18 @@ class Spool:
     async def release_all(self) -> None:
         """See QueueStore."""
         await self._committer.run(jobs.release_all)
+
+    async def domains_kept_back(self, after: str, limit: int) -> list[str]:
+        """See WatchStore."""
+        return await self._committer.run(partial(kept_back.domains, after, limit))
+
+    async def keeps_back(self, domain: str) -> bool:
+        """See WatchStore."""
+        return await self._committer.run(partial(kept_back.is_any, domain))
+
+    async def hasten(self, domain: str, now: float, limit: int) -> int:
+        """See WatchStore."""
+        return await self._committer.run(partial(kept_back.hasten, domain, now, limit))
 
     async def add_findings(self, findings: Sequence[Finding]) -> None:
         """See Outbox."""

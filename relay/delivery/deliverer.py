@@ -33,6 +33,7 @@ from relay.delivery.own import OwnAddresses
 from relay.delivery.plan import FindPolicy, Planner
 from relay.delivery.pool import Pool, SessionKey
 from relay.delivery.route import Router
+from relay.delivery.scout import Scout
 from relay.delivery.session import Session
 from relay.delivery.terms import Rules
 from relay.delivery.tickets import Tickets
@@ -148,6 +149,10 @@ class Deliverer:
         await self._act(attempt, plan.next_hop, terms.mode, load)
         result = attempt.final()
         return replace(result, findings=(*findings, *result.findings), anew=anew)
+
+    def scout(self) -> Scout:
+        """Who looks ahead for mail as it would be delivered here."""
+        return Scout(self._planner, self._caller, self._settings.tls, self._clock)
 
     async def aclose(self) -> None:
         """Say QUIT on every idle connection; deliveries must have ended."""

@@ -64,12 +64,16 @@ class Planner:
         self._find_policy = find_policy
         self._routes = routes
 
+    def next_hop(self, destination: str) -> NextHop:
+        """Whom mail to a Domain or an address literal is handed to."""
+        return find_route(destination, self._routes) or NextHop(destination)
+
     async def plan(self, destination: str, since: float | None = None) -> Plan:
         """The plan for mail to a Domain or an address literal.
 
         With `since`, by the loop's clock, MX and policy records were looked up after then.
         """
-        next_hop = find_route(destination, self._routes) or NextHop(destination)
+        next_hop = self.next_hop(destination)
         plan = await self._plan(next_hop, since)
         if isinstance(plan.route, Blame):
             return replace(plan, route=_mendable(plan.route, next_hop))

@@ -52,10 +52,12 @@ class Prober:
         async with self._turns:
             end = asyncio.get_running_loop().time() + self._longest
             while hop := attempt.next_hop():
-                reports[place_of(hop)] = report = await self._call(hop, envelope, end)
+                reports[place_of(hop)] = report = await self.call(hop, envelope, end)
                 attempt.feed(report, now)
 
-    async def _call(self, hop: Hop, envelope: Envelope, end: float) -> HopReport:
+    async def call(self, hop: Hop, envelope: Envelope, end: float) -> HopReport:
+        """What a hop comes to that is over at `end`, by the loop's clock: connect, STARTTLS,
+        certificate, QUIT."""
         session = Session(hop.host, hop.address, hop.level, self._caller)
         try:
             async with asyncio.timeout_at(end):
@@ -63,6 +65,9 @@ class Prober:
         except TimeoutError:
             session.abort()
             return Unreachable(f"the probe took longer than {self._longest:.0f} seconds")
+        except asyncio.CancelledError:
+            session.abort()
+            raise
         await session.aclose()
         if isinstance(report, Exchange) and not report.lost:
             report = replace(report, replies=dict.fromkeys(hop.recipients, _READY))

@@ -58,3 +58,20 @@ class QueueStore(Protocol):
     async def release_all(self) -> None:
         """Let every active job wait, due now: none is really active (start, end)."""
         ...
+
+
+class WatchStore(Protocol):
+    """Waiting mail that a policy or our own least TLS keeps back, by recipient domain. Every method
+    raises StorageError (transient) and then has done nothing."""
+
+    async def domains_kept_back(self, after: str, limit: int) -> list[str]:
+        """The next domains with such mail behind `after`, in order; none: there are no more."""
+        ...
+
+    async def keeps_back(self, domain: str) -> bool:
+        """Whether there is such mail for a domain."""
+        ...
+
+    async def hasten(self, domain: str, now: float, limit: int) -> int:
+        """Let at most `limit` such jobs be due now that were not; how many. Held ones stay so."""
+        ...

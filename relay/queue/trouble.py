@@ -54,8 +54,8 @@ class Trouble:
         return False
 
 
-async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but not longer."""
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, but not longer; None: for ever."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -109,6 +109,7 @@ def test_every_key(here: Path) -> None:
             lifetime = "1h"
             warn_after = "never"
             warn_after_policy = "30m"
+            watch = "5s"
             [dns]
             nameservers = ["127.0.0.1:5353"]
             timeout = "1s"
@@ -158,7 +159,9 @@ def test_every_key(here: Path) -> None:
             stop_timeout=0,
         ),
         storage=sections.Storage(url="sqlite:/spool", reserve=2**20),
-        queue=sections.Queue(retry=(1,), lifetime=3600, warn_after=None, warn_after_policy=1800),
+        queue=sections.Queue(
+            retry=(1,), lifetime=3600, warn_after=None, warn_after_policy=1800, watch=5
+        ),
         dns=sections.Dns(nameservers=(("127.0.0.1", 5353),), timeout=1),
         tls=sections.Tls(testing="verify", no_policy="encrypt"),
         mta_sts=sections.MtaSts(fetch_timeout=5, https_port=8443, proxy="http://127.0.0.1:3128"),
