@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.options import WrongUse, config_option, examples, json_option, settings_from
-from relay.cli.output import print_json
+from relay.cli.output import print_json, print_text
 from relay.clock import SystemClock
 from relay.config import Settings
 
@@ -109,5 +109,4 @@ def _show(told: "Explanation", *, as_json: bool) -> None:
         return
     from relay.cli.explain_text import explain
 
-    for line in explain(told, now):
-        click.echo(line)
+    print_text(explain(told, now))

@@ -1,8 +1,9 @@
 """Tables for people and JSON lines for programs."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ _Rows = Sequence[Sequence[str]]
 Line = tuple[str, str]
 """A line of a cell: its text, and its style in rich's words ("" for none)."""
 
+_LABEL = re.compile(r" *(?:[A-Za-z_ -]{1,12}(?:: | {2,}))?")
 _BATCH = 500  # rows that are set together: a long table needs no memory
 
 
@@ -49,6 +51,15 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo("\n".join(batch))
 
 
+def print_text(lines: Iterable[str]) -> None:
+    """Print lines for people; on a terminal long ones go on below the words they belong to."""
+    if not sys.stdout.isatty():
+        print_lines(lines)
+        return
+    width = get_terminal_size().columns
+    print_lines(piece for line in lines for piece in _wrapped(line, width))
+
+
 def print_json(row: Any) -> None:
     """Print one JSON object on one line."""
     import orjson
@@ -61,6 +72,19 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _wrapped(line: str, width: int) -> Iterator[str]:
+    if len(line) <= width:
+        yield line
+        return
+    from textwrap import wrap  # 1 ms
+
+    label = _LABEL.match(line)
+    indent = " " * max(2, label.end() if label else 0)
+    yield from wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _print(

@@ -1,7 +1,6 @@
 """`relay policy`: a domain's policy as the relay sees it, and what is kept of all of them."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 from relay.cli.completion_values import stored
 from relay.cli.family import Family
 from relay.cli.options import WrongUse, config_option, json_option, settings_from, wide_option
-from relay.cli.output import print_json, printable
+from relay.cli.output import print_json, print_text, printable
 from relay.clock import SystemClock
 from relay.config import Settings
 from relay.db import glance
@@ -58,7 +57,7 @@ def show(config_path: str | None, as_json: bool, refresh: bool, offline: bool, d
     else:
         from relay.cli.policy_text import describe
 
-        _echo(describe(view, _now()))
+        print_text(describe(view, _now()))
     sys.exit(3 if view.result.status == "errored" else 0)
 
 
@@ -103,7 +102,7 @@ def history(config_path: str | None, as_json: bool, domain: str) -> None:
         for row in history_objects(name, versions):
             print_json(row)
         return
-    _echo(describe_history(versions))
+    print_text(describe_history(versions))
 
 
 @command.command("forget", short_help="Forget what is cached of domains.")
@@ -198,8 +197,3 @@ def _path(settings: Settings) -> Path:
 
 def _now() -> float:
     return SystemClock().now()
-
-
-def _echo(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)

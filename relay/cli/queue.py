@@ -1,6 +1,6 @@
 """`relay queue`: what waits, why, and what to do about it; works beside a running relay."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,7 @@ from relay.cli import queue_work
 from relay.cli.completion_values import stored
 from relay.cli.moments import moment
 from relay.cli.options import config_option, examples, json_option, settings_from, wide_option
-from relay.cli.output import print_json, print_table, printable
+from relay.cli.output import print_json, print_table, print_text, printable
 from relay.cli.queue_filter import filter_options, nothing
 from relay.cli.queue_table import print_jobs
 from relay.db import glance
@@ -101,7 +101,7 @@ def show(config_path: str | None, as_json: bool, body: bool, name: str) -> None:
             _print_record(record, attempts)
     if not as_json:
         for text in _content(desk, records[0].message_id, body=body).values():
-            _print_text(text)
+            _print_content(text)
 
 
 def _content(desk: Desk, message_id: str, *, body: bool) -> dict[str, str]:
@@ -132,16 +132,20 @@ def _print_tally(desk: Desk, by: str, selection: Selection, *, as_json: bool) ->
 
 
 def _print_record(record: QueueRecord, attempts: Iterable[dict[str, Any]]) -> None:
-    for field, value in record.as_dict().items():
-        click.echo(f"{field:>12}: {_shown(value)}")
-    for number, attempt in enumerate(attempts):
-        label = "history" if not number else ""
-        words = (attempt["time"], attempt["reason"], attempt["host"] or "-", attempt["reply"])
-        click.echo(f"{label:>12}{' ' if number else ':'} {printable('  '.join(words))}")
+    print_text(_fields(record, attempts))
     click.echo()
 
 
-def _print_text(text: str) -> None:
+def _fields(record: QueueRecord, attempts: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for field, value in record.as_dict().items():
+        yield f"{field:>12}: {_shown(value)}"
+    for number, attempt in enumerate(attempts):
+        label = "history" if not number else ""
+        words = (attempt["time"], attempt["reason"], attempt["host"] or "-", attempt["reply"])
+        yield f"{label:>12}{' ' if number else ':'} {printable('  '.join(words))}"
+
+
+def _print_content(text: str) -> None:
     for line in text.removesuffix("\r\n").split("\r\n"):
         click.echo(printable(line.replace("\t", " ")))
     click.echo()

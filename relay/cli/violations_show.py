@@ -9,7 +9,7 @@ import click
 from relay.cli.completion_values import stored
 from relay.cli.moments import moment
 from relay.cli.options import WrongUse, config_option, json_option, settings_from
-from relay.cli.output import print_json, printable
+from relay.cli.output import print_json, print_text, printable
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import words_for
 from relay.db import glance
@@ -108,10 +108,12 @@ def _queue_ids(records: Iterable[Record]) -> list[str]:
 
 
 def _print(fields: Iterable[_Field]) -> None:
+    print_text(_lines(fields))
+
+
+def _lines(fields: Iterable[_Field]) -> Iterator[str]:
     for label, value in fields:
         values = value if isinstance(value, list) else [value]
         for number, one in enumerate(values or [None]):
             text = "-" if one is None else printable(str(one))
-            click.echo(
-                f"{'' if number else label:>12}{':' if label and not number else ' '} {text}"
-            )
+            yield f"{'' if number else label:>12}{':' if label and not number else ' '} {text}"

@@ -66,6 +66,19 @@ def test_tables_fit_80_columns(config: Path, words: str) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("queue show QA", "              policy long long long"),
+        ("policy history past.test", "  fetched 2026-09-21 14:13:20"),
+    ],
+)
+def test_long_lines_go_on_below_their_words(config: Path, words: str, line: str) -> None:
+    shown = on_terminal([*words.split(" "), "-c", str(config)]).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert any(one.startswith(line) for one in shown), shown
+
+
 def test_a_job_at_80_columns(config: Path) -> None:
     lines = on_terminal(["queue", "list", "-c", str(config)], NO_COLOR="1").splitlines()
     assert len(lines) < 30
