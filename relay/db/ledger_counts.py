@@ -5,15 +5,15 @@ from pathlib import Path
 
 import orjson
 
-from relay.db.ledger_filter import KIND, parameters
+from relay.db.ledger_filter import KIND, is_of_every_kind, parameters
 from relay.db.ledger_reader import opened
 from relay.reporting.store import Filter, Repeat, Summary
 
-# By the index over kind and time alone, whatever the planner thinks of the filter
-_COUNTED = f"""
-  FROM violation INDEXED BY violation_kind
-  WHERE violation.kind IN (SELECT id FROM kind WHERE {KIND})
-    AND violation.time >= :since AND violation.time < :until"""  # noqa: S608 - of constants
+_SPAN = "violation.time >= :since AND violation.time < :until"
+# By the index over kind and time alone, whatever the planner thinks of the filter; through all of
+# it where every kind is wanted, since to look for each would take longer
+_ALL = f"FROM violation INDEXED BY violation_kind WHERE {_SPAN}"
+_SOME = f"{_ALL} AND violation.kind IN (SELECT id FROM kind WHERE {KIND})"  # noqa: S608
 _WORDS = "kind.domain, kind.mode, kind.mx, kind.reason, kind.action"
 # Whenever it was: each kind has its count
 _EVER = f"SELECT {_WORDS}, count, first, last, id FROM kind WHERE {KIND}"  # noqa: S608
@@ -21,7 +21,7 @@ _WHILE = f"""
   SELECT {_WORDS}, found.count, found.first, found.last, kind.id
   FROM (
     SELECT kind, count(*) AS count, min(time) AS first, max(time) AS last
-    {_COUNTED}
+    {{}}
     GROUP BY kind
   ) AS found
   JOIN kind ON kind.id = found.kind"""  # noqa: S608
@@ -29,8 +29,27 @@ _NEWEST = """
   SELECT record_id, record FROM violation JOIN line USING (id)
   WHERE violation.kind = ? AND violation.time = ? ORDER BY violation.id DESC LIMIT 1"""
 _DAYS = f"""
-  SELECT CAST(violation.time / 86400 AS INTEGER) AS day, count(*) {_COUNTED}
+  SELECT CAST(violation.time / 86400 AS INTEGER) * 86400.0 AS day, count(*) {_SOME}
   GROUP BY day ORDER BY day DESC"""
+# From each day's last to that of the day before which has any: by the index over time nobody has to
+# put all of them in order
+_ALL_DAYS = f"""
+  WITH RECURSIVE latest(time) AS (
+    SELECT max(time) FROM violation WHERE {_SPAN}
+    UNION ALL
+    SELECT (
+      SELECT max(time) FROM violation
+      WHERE time >= :since AND time < CAST(latest.time / 86400 AS INTEGER) * 86400.0
+    )
+    FROM latest WHERE latest.time IS NOT NULL
+  ), days AS (
+    SELECT CAST(time / 86400 AS INTEGER) * 86400.0 AS day, time FROM latest WHERE time IS NOT NULL
+  )
+  SELECT day, (
+    SELECT count(*) FROM violation
+    WHERE violation.time >= max(day, :since) AND violation.time <= days.time
+  )
+  FROM days"""  # noqa: S608
 _PAGE = "SELECT * FROM ({}) ORDER BY last DESC, id DESC LIMIT :limit"
 _TOTAL = "SELECT count(*), coalesce(sum(count), 0) FROM ({})"
 _TOTALS = """
@@ -65,7 +84,7 @@ def summarise(path: Path, wanted: Filter) -> Summary:
         db.execute(f"CREATE TEMP TABLE found AS {_source(wanted)}", values)
         count, refused, first, last = db.execute(_TOTALS).fetchone()
         domains, reasons = (tuple(db.execute(_BY.format(name))) for name in ("domain", "reason"))
-        days = tuple((day * 86400.0, number) for day, number in db.execute(_DAYS, values))
+        days = tuple(db.execute(_ALL_DAYS if is_of_every_kind(wanted) else _DAYS, values))
     return Summary(count, refused, first, last, domains, reasons, days)
 
 
@@ -80,7 +99,9 @@ def repeat_of(path: Path, number: int) -> Repeat | None:
 
 
 def _source(wanted: Filter) -> str:
-    return _EVER if wanted.since is None and wanted.until is None else _WHILE
+    if wanted.since is None and wanted.until is None:
+        return _EVER
+    return _WHILE.format(_ALL if is_of_every_kind(wanted) else _SOME)
 
 
 def _repeat(row: _Row, record_id: str, detail: str) -> Repeat:

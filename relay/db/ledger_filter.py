@@ -27,3 +27,9 @@ def parameters(wanted: Filter) -> dict[str, Any]:
         "after": wanted.after,
         "up_to": _LAST if wanted.up_to is None else wanted.up_to,
     }
+
+
+def is_of_every_kind(wanted: Filter) -> bool:
+    """Whether KIND leaves no row of `kind` out."""
+    named = (wanted.domain, wanted.mx, wanted.mode, wanted.reason, wanted.action)
+    return all(one is None for one in named)

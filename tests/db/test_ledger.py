@@ -135,6 +135,35 @@ async def test_days_are_those_of_utc(ledger: Ledger, path: Path) -> None:
     assert summarise(path, Filter()).by_day == ((86400.0 * 3, 1), (86400.0, 1), (0.0, 1))
 
 
+@pytest.mark.parametrize("mode", [None, "enforce"])  # of every kind, and of some
+@pytest.mark.parametrize(
+    ("since", "until", "days"),
+    [
+        pytest.param(None, None, [(9.0, 2), (4.0, 1), (3.0, 3), (0.0, 1)], id="ever"),
+        pytest.param(3.5, 9.5, [(9.0, 1), (4.0, 1), (3.0, 2)], id="from and to within days"),
+        pytest.param(3.5, 4.0, [(3.0, 2)], id="within one day"),
+        pytest.param(4.0, 9.0, [(4.0, 1)], id="whole days"),
+        pytest.param(5.0, 9.0, [], id="days without any"),
+    ],
+)
+async def test_a_day_counts_what_is_wanted_of_it(
+    ledger: Ledger,
+    path: Path,
+    mode: str | None,
+    since: float | None,
+    until: float | None,
+    days: list[tuple[float, int]],
+) -> None:
+    at = [9.75, 3.0, 0.0, 3.5, 4.0, 3.75, 9.25]
+    await ledger.append(
+        [entry(n, time=day * 86400, domain=f"d{n % 3}.test") for n, day in enumerate(at)]
+    )
+    first, last = (None if day is None else day * 86400 for day in (since, until))
+    found = summarise(path, Filter(since=first, until=last, mode=mode))
+    assert found.by_day == tuple((day * 86400, count) for day, count in days)
+    assert found.count == sum(count for _, count in days)
+
+
 async def test_a_record_is_found_by_the_beginning_of_its_id(ledger: Ledger, path: Path) -> None:
     await ledger.append(ROWS)
     wanted = entry(2, domain="e.test").record
