@@ -33,6 +33,7 @@ from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
 from relay.reporting.retention import Retention
+from relay.reporting.traffic import Traffic
 from relay.storage import ALONE, Worker, open_stores
 from relay.wiring import (
     accept_settings,
@@ -79,6 +80,7 @@ class Relay:
         self._watch = Watch(spool, self._view(), self._note_release, self._clock, dice)
         log_file = LogFile(settings.violation_log)
         self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
+        self._traffic = Traffic(self._stores.ledger)
         self._retention = Retention(self._stores.ledger, self._clock, settings.violations.keep)
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, accept_settings(settings), self._clock)
@@ -90,6 +92,7 @@ class Relay:
         self._tasks = [
             loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
             loop.create_task(self._copier.run()),
+            loop.create_task(self._traffic.run()),
             loop.create_task(self._retention.run()),
             loop.create_task(self._watch.run()),
             loop.create_task(self._refresher.run()),  # the last: it is renewed
@@ -188,6 +191,7 @@ class Relay:
         await self._scout.aclose()
         await self._deliverer.aclose()
         await self._copier.aclose()
+        await self._traffic.aclose()
         await asyncio.to_thread(self._stores.close)
 
     async def _accept(self, message: Message, origin: Origin) -> None:
@@ -228,7 +232,9 @@ class Relay:
         if settlement.findings:
             self._copier.wake()
         self._watch.note(settlement)
-        for event, fields in events_of(settlement, result, self._clock.now()):
+        now = self._clock.now()
+        self._traffic.count(result.handovers, now)
+        for event, fields in events_of(settlement, result, now):
             self._journal.write(event, **fields)
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
-from relay.cli import violations_export, violations_show, violations_summary
+from relay.cli import (
+    violations_export,
+    violations_shadow,
+    violations_show,
+    violations_summary,
+)
 from relay.cli.family import Family
 from relay.cli.options import config_option, examples, json_option, settings_from, wide_option
 from relay.cli.output import print_lines
@@ -36,7 +41,12 @@ def command() -> None:
     """
 
 
-for _other in (violations_summary.summary, violations_show.show, violations_export.export):
+for _other in (
+    violations_summary.summary,
+    violations_show.show,
+    violations_shadow.shadow,
+    violations_export.export,
+):
     command.add_command(_other)
 
 

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from relay.db.committer import Committer
 from relay.db.connection import open_database
-from relay.reporting.store import Entry
+from relay.db.ledger_traffic import add_traffic, prune_traffic
+from relay.reporting.store import Entry, Passage, Passed
 from relay.timestamp import parse_rfc3339
 
 _KIND = ("domain", "mode", "mx", "reason", "action")
@@ -54,6 +55,14 @@ class Ledger:
     async def prune(self, before: float, most: int, limit: int) -> int:
         """See LedgerStore."""
         return await self._committer.run(partial(_prune, before, most, limit))
+
+    async def add_traffic(self, counted: Mapping[Passage, Passed]) -> None:
+        """See LedgerStore."""
+        await self._committer.run(partial(add_traffic, counted))
+
+    async def prune_traffic(self, before: float, most: int, limit: int) -> int:
+        """See LedgerStore."""
+        return await self._committer.run(partial(prune_traffic, before, most, limit))
 
 
 def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Violations are kept for a while. Removing old ones is nobody's hurry and holds no mail up."""
+"""Violations and counts of deliveries are kept for a while. Removing old ones holds no mail up."""
 
 import asyncio
 import logging
@@ -45,4 +45,6 @@ class Retention:
         """Remove all that is too old or too much. Raises StorageError."""
         before = self._clock.now() - self.keep
         while await self._ledger.prune(before, _MOST, _BATCH):
+            pass
+        while await self._ledger.prune_traffic(before, _MOST, _BATCH):
             pass

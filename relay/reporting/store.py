@@ -1,10 +1,10 @@
 """Where findings wait and where violations are kept. Knows no engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.evidence import Finding
+from relay.evidence import Failure, Finding
 from relay.reporting.violations import Record
 
 
@@ -37,8 +37,41 @@ class Entry:
     line: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How mail passed: the fields of a Handover but its host, and the hour since 1970."""
+
+    mode: str
+    domain: str
+    hour: int
+    level: str
+    flaws: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How much of it, from when to when in seconds since 1970.
+
+    A message counts for each attempt and host that took it.
+    """
+
+    messages: int
+    recipients: int
+    first: float
+    last: float
+
+    def joined(self, other: "Passed") -> "Passed":
+        """Both together."""
+        return Passed(
+            self.messages + other.messages,
+            self.recipients + other.recipients,
+            min(self.first, other.first),
+            max(self.last, other.last),
+        )
+
+
 class LedgerStore(Protocol):
-    """The violations of all processes."""
+    """The violations of all processes, and counts of what they delivered."""
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Record each once, however often it is handed in. Raises StorageError."""
@@ -48,6 +81,14 @@ class LedgerStore(Protocol):
         """Remove up to `limit` violations from before that time, or if there are none, of those
         that are more than `most`, the oldest first; how many. Raises StorageError.
         """
+        ...
+
+    async def add_traffic(self, counted: Mapping[Passage, Passed]) -> None:
+        """Add to the counts. Raises StorageError."""
+        ...
+
+    async def prune_traffic(self, before: float, most: int, limit: int) -> int:
+        """The same as `prune` for the counts, by the hour."""
         ...
 
 
@@ -109,3 +150,40 @@ class Summary:
     by_domain: Counts
     by_reason: Counts
     by_day: tuple[tuple[float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What was delivered for one domain, and how much of it with less than everything asks for.
+
+    `clear` and `flawed` are of `messages`: in clear text; with a flaw, which mode enforce or a
+    floor of "verify" refuses. Times in seconds since 1970; `last_flawed` None: none was. `reasons`
+    are of the flaws, a message counting for each it has.
+    """
+
+    domain: str
+    messages: int
+    recipients: int
+    clear: int
+    flawed: int
+    first: float
+    last: float
+    last_flawed: float | None
+    reasons: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The domains of an Exposure each, and the sums of all there are, shown or not.
+
+    `clean` counts domains without a flawed message. Times None: there was no message.
+    """
+
+    exposures: tuple[Exposure, ...]
+    domains: int
+    clean: int
+    messages: int
+    clear: int
+    flawed: int
+    first: float | None
+    last: float | None

@@ -8,12 +8,13 @@ import pytest
 
 from relay.db.ledger import Ledger
 from relay.db.ledger_reader import read_ledger
+from relay.db.ledger_traffic import shadow
 from relay.errors import StorageError
 from relay.evidence import Action, Failure, Finding
 from relay.reporting import retention as retention_module
 from relay.reporting.copier import entries_of
 from relay.reporting.retention import Retention
-from relay.reporting.store import Filter
+from relay.reporting.store import Filter, Passage, Passed
 
 DAY = 86_400.0
 
@@ -106,6 +107,23 @@ class Stuck:
         if self.count == 2:
             self.asked.set()
         raise StorageError("stuck")
+
+    async def add_traffic(self, counted: object) -> None:
+        raise StorageError("stuck")
+
+    async def prune_traffic(self, before: float, most: int, limit: int) -> int:
+        raise StorageError("stuck")
+
+
+async def test_counts_of_deliveries_go_with_the_violations(ledger: Ledger, tmp_path: Path) -> None:
+    counted = {
+        Passage("testing", "d.test", day * 24, "verified", ()): Passed(1, 1, day * DAY, day * DAY)
+        for day in range(100)
+    }
+    await ledger.add_traffic(counted)
+    await Retention(ledger, Wall(), 40 * DAY).prune()
+    found = shadow(tmp_path / "ledger.db", "testing", None, (None, None), 1)
+    assert (found.messages, found.first) == (40, 60 * DAY)
 
 
 async def test_cnf_13_trouble_is_told_and_it_goes_on(

@@ -1,0 +1,97 @@
+"""The ledger's counts of deliveries in SQLite: writing them, and the sums for commands."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from relay.db.ledger_reader import opened
+from relay.reporting.store import Exposure, Passage, Passed, Shadow
+
+_ADD = """
+  INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET
+    messages = messages + excluded.messages, recipients = recipients + excluded.recipients,
+    first = min(first, excluded.first), last = max(last, excluded.last)"""
+_TOO_OLD = """
+  DELETE FROM traffic WHERE (mode, domain, hour, level, flaws) IN (
+    SELECT mode, domain, hour, level, flaws FROM traffic WHERE hour < ? ORDER BY hour LIMIT ?)"""
+_NTH_NEWEST = "SELECT hour FROM traffic ORDER BY hour DESC LIMIT 1 OFFSET ?"
+_Row = tuple[str, int, int, int, int, float, float, float | None]
+_HOUR = 3600.0
+_EVER = 1e15  # seconds since 1970; later than any time
+# What mode enforce has against a host is more than a floor has: it asks for the listed ones
+_WANTED = """
+  FROM traffic
+  WHERE mode = :mode AND last >= :since AND first < :until"""
+_IN_ONE = " AND domain = :domain"
+_SUMS = f"""
+  SELECT domain, sum(messages) AS messages, sum(recipients),
+    sum(iif(level = 'clear', messages, 0)),
+    sum(iif(flaws != '', messages, 0)) AS flawed,
+    min(first), max(last), max(iif(flaws != '', last, NULL))
+  {_WANTED}{{}} GROUP BY domain ORDER BY flawed DESC, messages DESC, domain LIMIT :limit"""
+_WHY = f"""
+  SELECT flaws, sum(messages) {_WANTED}{_IN_ONE} AND flaws != '' GROUP BY flaws"""
+_TOTALS = f"""
+  SELECT count(*), coalesce(sum(flawed = 0), 0), coalesce(sum(messages), 0),
+    coalesce(sum(clear), 0), coalesce(sum(flawed), 0), min(first), max(last)
+  FROM (
+    SELECT sum(messages) AS messages, sum(iif(level = 'clear', messages, 0)) AS clear,
+      sum(iif(flaws != '', messages, 0)) AS flawed, min(first) AS first, max(last) AS last
+    {_WANTED}{{}} GROUP BY domain)"""  # noqa: S608
+
+
+def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> None:
+    """An operation of the committer: add to what is there."""
+    rows = [
+        (one.mode, one.domain, one.hour, one.level, ",".join(one.flaws), *astuple(passed))
+        for one, passed in counted.items()
+    ]
+    db.executemany(_ADD, rows)
+
+
+def prune_traffic(before: float, most: int, limit: int, db: sqlite3.Connection) -> int:
+    """An operation of the committer: see LedgerStore."""
+    oldest = db.execute(_NTH_NEWEST, (most,)).fetchone()
+    hour = max(before // _HOUR, oldest[0] + 1 if oldest else 0)
+    return db.execute(_TOO_OLD, (hour, limit)).rowcount
+
+
+def shadow(
+    path: Path,
+    mode: str,
+    domain: str | None,
+    span: tuple[float | None, float | None],
+    limit: int,
+) -> Shadow:
+    """What was delivered under policies of a mode from a time to another (None: ever), by domain.
+
+    At most `limit` domains, those first of which more would have been refused; the sums are of all.
+    Raises StorageError.
+    """
+    since, until = span
+    values: dict[str, Any] = {
+        "mode": mode,
+        "domain": domain,
+        "since": 0.0 if since is None else since,
+        "until": _EVER if until is None else until,
+        "limit": limit,
+    }
+    only = "" if domain is None else _IN_ONE
+    with opened(path) as db:
+        rows: list[_Row] = db.execute(_SUMS.format(only), values).fetchall()
+        domains = tuple(Exposure(*row, _reasons(row[0], values, db)) for row in rows)
+        return Shadow(domains, *db.execute(_TOTALS.format(only), values).fetchone())
+
+
+# A message with two flaws counts for both
+def _reasons(
+    domain: str, values: Mapping[str, Any], db: sqlite3.Connection
+) -> tuple[tuple[str, int], ...]:
+    counts: dict[str, int] = {}
+    for flaws, messages in db.execute(_WHY, {**values, "domain": domain}):
+        for flaw in flaws.split(","):
+            counts[flaw] = counts.get(flaw, 0) + messages
+    return tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
