@@ -12,7 +12,7 @@ _EMPTY = "the queue is empty"
 _WIDE = ("id", "from", "to", "size", "tries", "next attempt", "state", "why", "last answer")
 _STACKED = ("id, next try", "to, from", "why, last answer", "tries")
 _RECIPIENTS = 3  # told in a narrow view
-_ANSWER = 160  # characters of it there
+_ANSWER = 300  # characters of it there
 _STYLES = {"policy": "red", "tls-floor": "red"}
 
 

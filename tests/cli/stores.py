@@ -37,7 +37,7 @@ async def _queue(storage: Path) -> None:
     for name, reason in (("QA", "policy"), ("QB", "unreachable"), ("XC", "dns")):
         envelope = Envelope("me@a.test", (f"u@{name.lower()}.test",))
         (claim,) = await spool.put(Message(name, envelope, CONTENT, NOW), claimed=True)
-        last = Last(NOW, f"mx.{name.lower()}.test", f"451 4.4.0 {reason} {'long ' * 30}")
+        last = Last(NOW, f"mx.{name.lower()}.test", f"451 4.4.0 {reason} {'long ' * 70}")
         rest = Remainder(envelope.recipients, NOW, reason, last, warned=False)
         await spool.settle(Settlement(claim.job, rest), claimed=True)
     spool.close()

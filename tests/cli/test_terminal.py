@@ -81,7 +81,7 @@ def test_long_lines_go_on_below_their_words(config: Path, words: str, line: str)
 
 def test_a_job_at_80_columns(config: Path) -> None:
     lines = on_terminal(["queue", "list", "-c", str(config)], NO_COLOR="1").splitlines()
-    assert len(lines) < 30
+    assert len(lines) < 45
     text = "\n".join(lines)
     for part in ("QA.1", "u@qa.test", "from me@a.test", "policy", "451 4.4.0", "held", "..."):
         assert part in text
@@ -90,7 +90,7 @@ def test_a_job_at_80_columns(config: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "whole"),
     [
-        ("queue list", ["451 4.4.0 policy" + " long" * 30, "2026-09-21 14:13:20"]),
+        ("queue list", ["451 4.4.0 policy" + " long" * 70, "2026-09-21 14:13:20"]),
         ("policy list", ["failed 3 times since"]),
         ("violations", ["2026-09-21 14:13:20  2026-09-21 14:13:20"]),
     ],
