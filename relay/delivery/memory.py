@@ -37,26 +37,35 @@ class Recent(Generic[K, V]):
         return known[1] if known and 0 <= now - known[0] < self._span else None
 
 
+_Flaws = Recent[tuple[str, str, int], Flaw]
+
+
 class FlawMemory:
     """Flaws by host, address and level under policies of one mode. Times are seconds since 1970.
 
     Only where a lower level will do: what enforce mode asks for is looked at every time. In testing
-    mode a flaw is kept for a minute, as somebody waits to see it gone; without a policy for an
-    hour, as each look costs the host and us a connection more.
+    mode a flaw is kept for a minute, as somebody waits to see it gone. Without a policy one of a
+    certificate is kept for an hour, as each look costs the host and us a connection more; that
+    STARTTLS is missing never longer than a minute: who strips it once must not gain an hour of
+    mail in clear text.
     """
 
     def __init__(self, mode: str) -> None:
         """Nothing is known."""
-        self._flaws = Recent[tuple[str, str, int], Flaw](_LONG_SPAN if mode == "none" else _SPAN)
+        self._unproven = _Flaws(_LONG_SPAN if mode == "none" else _SPAN)
+        self._without_tls = _Flaws(_SPAN)
 
     def keep(self, hop: Hop, flaw: Flaw, now: float) -> None:
         """Remember what a hop failed by; a broken handshake may pass and is not remembered."""
         if flaw.failure is not Failure.VALIDATION_FAILURE and _leaves_a_rung(hop, flaw):
-            self._flaws.keep((hop.host, hop.address, hop.level), flaw, now)
+            no_tls = flaw.failure is Failure.STARTTLS_NOT_SUPPORTED
+            flaws = self._without_tls if no_tls else self._unproven
+            flaws.keep((hop.host, hop.address, hop.level), flaw, now)
 
     def recall(self, hop: Hop, now: float) -> Flaw | None:
         """What a hop would fail by; None where nothing is known or there is no lower level."""
-        flaw = self._flaws.recall((hop.host, hop.address, hop.level), now)
+        key = (hop.host, hop.address, hop.level)
+        flaw = self._without_tls.recall(key, now) or self._unproven.recall(key, now)
         return flaw if flaw and _leaves_a_rung(hop, flaw) else None
 
 

@@ -19,6 +19,13 @@ SPOOL = files("relay.db") / "migrations" / "spool"
 STEPS = sorted(one.name for one in SPOOL.iterdir() if one.name.endswith(".sql"))
 
 
+@pytest.mark.parametrize("folder", ["ledger", "policies", "spool"])
+def test_steps_are_numbered_one_by_one(folder: str) -> None:
+    """A database keeps how many steps were done: two of one number would be mixed up."""
+    steps = sorted(one.name for one in (files("relay.db") / "migrations" / folder).iterdir())
+    assert [int(name.partition("_")[0]) for name in steps] == list(range(1, len(steps) + 1))
+
+
 def old_spool(path: Path, version: int) -> None:
     """A spool as the relay of that version left it: two jobs wait, one is active."""
     db = sqlite3.connect(path)

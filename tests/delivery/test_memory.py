@@ -44,6 +44,14 @@ def test_for_an_hour_where_nobody_has_promised_more(later: float, known: bool) -
     assert (memory.recall(HOP, 1000.0 + later) == EXPIRED) is known
 
 
+@pytest.mark.parametrize(("later", "known"), [(59.0, True), (60.0, False)])
+def test_clear_text_is_not_for_an_hour(later: float, known: bool) -> None:
+    """Whoever strips STARTTLS once gains a minute."""
+    memory = FlawMemory("none")
+    memory.keep(LAX, NO_TLS, 1000.0)
+    assert (memory.recall(LAX, 1000.0 + later) == NO_TLS) is known
+
+
 def test_bound() -> None:
     memory = FlawMemory("testing")
     for number in range(10_001):
