@@ -1,16 +1,26 @@
 """`relay violations shadow`: what stricter settings would have refused of the mail delivered."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
+from relay.cli.completion_values import stored
 from relay.cli.moments import moment
-from relay.cli.options import DomainName, Moment, config_option, json_option, settings_from
-from relay.cli.output import print_json, print_table
+from relay.cli.options import (
+    DomainName,
+    Moment,
+    config_option,
+    json_option,
+    settings_from,
+    wide_option,
+)
+from relay.cli.output import Line, print_json, print_lines, print_stacked, print_table, print_text
 from relay.cli.violations_filter import NOW
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import words_for
+from relay.db import glance
 from relay.reporting.store import Exposure, Shadow
 from relay.timestamp import rfc3339
 
@@ -22,16 +32,24 @@ _ALL = -1  # rows, for SQLite
 @json_option
 @click.option("--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time.")
 @click.option("--until", type=Moment(NOW), help="Only before then.")
-@click.option("--domain", type=DomainName(), help="Only this policy domain.")
+@click.option(
+    "--domain",
+    type=DomainName(),
+    shell_complete=stored(glance.violation_domains),
+    help="Only this policy domain.",
+)
+@wide_option
 @click.option(
     "--limit", type=click.IntRange(1), default=30, show_default=True, help="Rows of each part."
 )
 def shadow(
+    *,
     config_path: str | None,
     as_json: bool,
     since: float | None,
     until: float | None,
     domain: str | None,
+    wide: bool,
     limit: int,
 ) -> None:
     """Tell what of the mail delivered so far stricter settings would have refused.
@@ -53,16 +71,19 @@ def shadow(
     if as_json:
         print_json({"testing": _object(testing), "no_policy": _object(without, floors=True)})
         return
-    _print_testing(testing)
+    narrow = sys.stdout.isatty() and not wide
+    _print_testing(testing, narrow=narrow)
     click.echo()
-    _print_without(without)
+    _print_without(without, narrow=narrow)
 
 
-def _print_testing(found: Shadow) -> None:
+def _print_testing(found: Shadow, *, narrow: bool) -> None:
     if not found.domains:
         click.echo("no mail was delivered to a domain in mode testing")
         return
-    click.echo(f"Had the domains in mode testing been in mode enforce, {_span(found)}:")
+    (print_text if narrow else print_lines)(
+        [f"Had the domains in mode testing been in mode enforce, {_span(found)}:"]
+    )
     click.echo(
         f"{_of(found.flawed, found)} refused; {found.clean} of {found.domains} domains without any"
     )
@@ -71,11 +92,11 @@ def _print_testing(found: Shadow) -> None:
         (one.domain, *map(str, (one.messages, one.flawed)), _share_of(one), *_why(one))
         for one in found.exposures
     )
-    print_table(("domain", "messages", "refused", "share", "last", "why"), rows, empty="")
+    _print_rows(("domain", "messages", "refused", "share", "last", "why"), rows, narrow=narrow)
     _tell_rest(found)
 
 
-def _print_without(found: Shadow) -> None:
+def _print_without(found: Shadow, *, narrow: bool) -> None:
     if not found.domains:
         click.echo("no mail was delivered to a domain without a policy")
         return
@@ -90,8 +111,21 @@ def _print_without(found: Shadow) -> None:
         (one.domain, *map(str, (one.messages, one.clear, one.flawed)), *_why(one))
         for one in found.exposures
     )
-    print_table(("domain", "messages", "encrypt", "verify", "last", "why"), rows, empty="")
+    _print_rows(("domain", "messages", "encrypt", "verify", "last", "why"), rows, narrow=narrow)
     _tell_rest(found)
+
+
+def _print_rows(columns: Sequence[str], rows: Iterator[Sequence[str]], *, narrow: bool) -> None:
+    if narrow:
+        print_stacked(("domain, why", *columns[1:-1]), map(_stacked, rows), empty="")
+    else:
+        print_table(columns, rows, empty="", folded=False)
+
+
+# Why stands below the domain
+def _stacked(row: Sequence[str]) -> Sequence[Sequence[Line]]:
+    domain, *cells, why = row
+    return ((domain, "bold"), (why, "")), *(((cell, ""),) for cell in cells)
 
 
 def _tell_rest(found: Shadow) -> None:

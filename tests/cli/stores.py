@@ -13,6 +13,7 @@ from relay.evidence import Action, Failure, Finding, PolicySnapshot
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy
 from relay.queue.job import Last, Remainder, Settlement
 from relay.reporting.copier import entries_of
+from relay.reporting.store import Passage, Passed
 
 NOW = 1_790_000_000.0
 CONTENT = b"Subject: told\r\n\r\nbody\r\n"
@@ -52,6 +53,14 @@ async def _violations(storage: Path) -> None:
         for n, failure in enumerate((Failure.MX_MISMATCH, Failure.CERTIFICATE_EXPIRED))
     ]
     await ledger.append(entries_of([(f"f-{n}", one) for n, one in enumerate(found)]))
+    passage = Passage(
+        "testing",
+        "a-rather-long-name.customer.test",
+        int(NOW // 3600),
+        "encrypted",
+        (Failure.CERTIFICATE_EXPIRED,),
+    )
+    await ledger.add_traffic({passage: Passed(2, 2, NOW, NOW)})
     ledger.close()
 
 

@@ -24,12 +24,14 @@ COMMANDS = [
     "violations",
     "violations --wide",
     "violations summary",
+    "violations shadow",
+    "violations shadow --wide",
     "violations show none",
     "violations export",
     "check",
     "user list",
 ]
-TABLES = ["queue list", "policy list", "violations", "violations summary"]
+TABLES = ["queue list", "policy list", "violations", "violations summary", "violations shadow"]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,7 @@ def test_a_job_at_80_columns(config: Path) -> None:
         ("queue list", ["451 4.4.0 policy" + " long" * 70, "2026-09-21 14:13:20"]),
         ("policy list", ["failed 3 times since"]),
         ("violations", ["2026-09-21 14:13:20  2026-09-21 14:13:20"]),
+        ("violations shadow", ["long-name.customer.test", "certificate expired 2"]),
     ],
 )
 def test_wide_is_whole_on_a_terminal_as_in_a_pipe(
