@@ -18,7 +18,6 @@ _TOO_OLD = """
   DELETE FROM traffic WHERE (mode, domain, hour, level, flaws) IN (
     SELECT mode, domain, hour, level, flaws FROM traffic WHERE hour < ? ORDER BY hour LIMIT ?)"""
 _NTH_NEWEST = "SELECT hour FROM traffic ORDER BY hour DESC LIMIT 1 OFFSET ?"
-_Row = tuple[str, int, int, int, int, float, float, float | None]
 _HOUR = 3600.0
 _EVER = 1e15  # seconds since 1970; later than any time
 # What mode enforce has against a host is more than a floor has: it asks for the listed ones
@@ -26,21 +25,23 @@ _WANTED = """
   FROM traffic
   WHERE mode = :mode AND last >= :since AND first < :until"""
 _IN_ONE = " AND domain = :domain"
+# In one pass: the sums of each domain, and beside them those of all
 _SUMS = f"""
-  SELECT domain, sum(messages) AS messages, sum(recipients),
-    sum(iif(level = 'clear', messages, 0)),
-    sum(iif(flaws != '', messages, 0)) AS flawed,
-    min(first), max(last), max(iif(flaws != '', last, NULL))
-  {_WANTED}{{}} GROUP BY domain ORDER BY flawed DESC, messages DESC, domain LIMIT :limit"""
+  WITH one AS MATERIALIZED (
+    SELECT domain, sum(messages) AS messages, sum(recipients) AS recipients,
+      sum(iif(level = 'clear', messages, 0)) AS clear,
+      sum(iif(flaws != '', messages, 0)) AS flawed,
+      min(first) AS first, max(last) AS last, max(iif(flaws != '', last, NULL)) AS last_flawed
+    {_WANTED}{{}} GROUP BY domain)
+  SELECT domain, messages, recipients, clear, flawed, first, last, last_flawed,
+    count(*) OVER (), sum(flawed = 0) OVER (), sum(messages) OVER (),
+    sum(clear) OVER (), sum(flawed) OVER (), min(first) OVER (), max(last) OVER ()
+  FROM one ORDER BY flawed DESC, messages DESC, domain LIMIT :limit"""  # noqa: S608
+_Own = tuple[str, int, int, int, int, float, float, float | None]
+_OWN = 8  # columns of a domain's own
+_NOBODY = (0, 0, 0, 0, 0, None, None)
 _WHY = f"""
   SELECT flaws, sum(messages) {_WANTED}{_IN_ONE} AND flaws != '' GROUP BY flaws"""
-_TOTALS = f"""
-  SELECT count(*), coalesce(sum(flawed = 0), 0), coalesce(sum(messages), 0),
-    coalesce(sum(clear), 0), coalesce(sum(flawed), 0), min(first), max(last)
-  FROM (
-    SELECT sum(messages) AS messages, sum(iif(level = 'clear', messages, 0)) AS clear,
-      sum(iif(flaws != '', messages, 0)) AS flawed, min(first) AS first, max(last) AS last
-    {_WANTED}{{}} GROUP BY domain)"""  # noqa: S608
 
 
 def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> None:
@@ -81,9 +82,10 @@ def shadow(
     }
     only = "" if domain is None else _IN_ONE
     with opened(path) as db:
-        rows: list[_Row] = db.execute(_SUMS.format(only), values).fetchall()
-        domains = tuple(Exposure(*row, _reasons(row[0], values, db)) for row in rows)
-        return Shadow(domains, *db.execute(_TOTALS.format(only), values).fetchone())
+        rows: list[Any] = db.execute(_SUMS.format(only), values).fetchall()
+        own: list[_Own] = [row[:_OWN] for row in rows]
+        domains = tuple(Exposure(*one, _reasons(one[0], values, db)) for one in own)
+        return Shadow(domains, *(rows[0][_OWN:] if rows else _NOBODY))
 
 
 # A message with two flaws counts for both

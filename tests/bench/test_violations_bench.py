@@ -17,6 +17,7 @@ import pytest
 from relay.db.ledger import Ledger
 from relay.evidence import Action, Certificate, Failure, Finding, Handshake, PolicySnapshot
 from relay.reporting.copier import entries_of
+from relay.reporting.store import Passage, Passed
 
 FULL = os.environ.get("BENCH") == "full"
 COUNT = 100_000 if FULL else 1000
@@ -47,6 +48,17 @@ def finding(number: int, domains: int) -> Finding:
     )
 
 
+def passed(number: int, domains: int) -> tuple[Passage, Passed]:
+    """Deliveries of one domain in one hour: as many rows as there are violations."""
+    flaws = () if number % 5 else (Failure.CERTIFICATE_EXPIRED,)
+    domain = f"customer{number % min(domains, 5000)}.example.org"
+    mode = "none" if number % 2 else "testing"
+    level = "encrypted" if flaws else "verified"
+    hour = int(NOW // 3600) - number // 200
+    time = hour * 3600.0
+    return Passage(mode, domain, hour, level, flaws), Passed(1, 1, time, time)
+
+
 async def fill(path: Path, domains: int) -> float:
     """Seconds it took."""
     ledger = Ledger(path)
@@ -54,8 +66,10 @@ async def fill(path: Path, domains: int) -> float:
     for start in range(0, COUNT, 200):
         numbers = range(start, min(start + 200, COUNT))
         await ledger.append(entries_of([(f"{n:032x}-{n}", finding(n, domains)) for n in numbers]))
+    took = time.perf_counter() - begun
+    await ledger.add_traffic(dict(passed(n, domains) for n in range(COUNT)))
     ledger.close()
-    return time.perf_counter() - begun
+    return took
 
 
 def best_of(command: list[str], times: int = TIMES) -> str:
@@ -101,6 +115,8 @@ def test_reading_commands(tmp_path: Path, domains: int) -> None:
         ["violations", "summary"],
         ["violations", "summary", "--since", "2026-09-01T00:00:00Z"],
         ["violations", "summary", "--mode", "enforce"],
+        ["violations", "shadow"],
+        ["violations", "shadow", "--since", "2026-09-20T00:00:00Z"],
         ["violations", "show", record_id],
         ["violations", "--json", "--domain", "customer1.example.org"],
         ["violations", "--json", "--since", "2026-09-20T00:00:00Z"],
