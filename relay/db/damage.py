@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -61,9 +62,14 @@ def begin_anew(path: Path, now: float) -> None:
 
 @contextmanager
 def _alone_among_workers(path: Path) -> Iterator[None]:
-    with storage_errors(path), (path.parent / "mending").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with storage_errors(path):
+        descriptor = os.open(path.parent / "mending", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        with storage_errors(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_sound(path: Path) -> bool:

@@ -17,6 +17,7 @@ from relay.clock import Clock
 from relay.envelope import Message
 from relay.errors import StorageError, StorageFullError
 from relay.inbound.access import may_relay
+from relay.inbound.complaints import Complaints
 from relay.inbound.framing import Content
 from relay.inbound.message import (
     NULL_PATH,
@@ -74,6 +75,7 @@ class AcceptHooks:
         self._accept = accept
         self._settings = settings
         self._clock = clock
+        self._complaints = Complaints()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def renew(self, settings: AcceptSettings) -> None:
@@ -109,7 +111,8 @@ class AcceptHooks:
         """Take a recipient from those who may relay, and from no one else."""
         # RFC 5321 §3.6.2: never an open relay
         if not (session.authenticated or may_relay(peer_of(session), self._settings.allow)):
-            log.warning("%s may not relay: not in server.allow", peer_of(session) or "a client")
+            why = "may not relay: not in server.allow"
+            self._complaints.tell(peer_of(session), "relaying", why)
             return "550 5.7.1 Relaying denied: this client may not send mail through here"
         # RFC 5321 §4.5.3.1.10: the excess is put off, those before it stay
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
@@ -142,14 +145,14 @@ class AcceptHooks:
         elif content.bare and not self._settings.normalise:
             refusal = "550 5.6.0 The message holds a CR or an LF that is not part of a CRLF"
         if refusal:
-            log.warning("%s: a message was refused: %s", peer_of(session) or "a client", refusal)
+            self._complaints.tell(peer_of(session), refusal, f"a message was refused: {refusal}")
         return refusal
 
     async def keep(self, session: Session, envelope: Transaction, body: Body) -> str:
         """Keep the message, then answer; with any other answer than 250 nothing is kept."""
         header = body.header()
         if count_received(header) >= self._settings.max_received:
-            log.warning("%s: a message was refused: a mail loop", peer_of(session) or "a client")
+            self._complaints.tell(peer_of(session), "loop", "a message was refused: a mail loop")
             return "554 5.4.6 The message has passed too many hosts: a mail loop"
         arrival = arrival_of(session, envelope, self._settings.hostname, self._clock.now())
         message = outgoing(envelope, arrival, header, body)
@@ -161,7 +164,8 @@ class AcceptHooks:
 
     def put_off(self, trouble: StorageError) -> str:
         """The reply where the storage is in trouble; nothing is kept."""
-        log.error("a message was put off: %s", trouble)
+        what = f"a message was put off: {trouble}"
+        self._complaints.tell("", "storage", what, level=logging.ERROR)
         return _NO_ROOM if isinstance(trouble, StorageFullError) else _LATER
 
     async def handle_NOOP(  # noqa: N802

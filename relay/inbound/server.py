@@ -13,6 +13,7 @@ from relay.clock import Clock
 from relay.errors import RelayError
 from relay.inbound.access import client_key, may_relay
 from relay.inbound.certificate import CertificateFiles, server_context
+from relay.inbound.complaints import Complaints
 from relay.inbound.reception import Reception
 from relay.inbound.smtp import RelaySMTP
 
@@ -58,6 +59,7 @@ class Listeners:
         self._per_peer: Counter[str] = Counter()
         self._all_gone = asyncio.Event()
         self._all_gone.set()
+        self.complaints = Complaints()
 
     @property
     def bound(self) -> list[tuple[str, int]]:
@@ -156,7 +158,7 @@ class Client(RelaySMTP):
         if refusal is None:
             super().connection_made(transport)
             return
-        log.warning("a connection from %s was refused: too many connections", peer)
+        self._listeners.complaints.tell(peer, "crowd", "a connection too many was refused")
         self._refused = True
         assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - TCP
         if not self.tls_first:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from itertools import count
 
 from relay.errors import StorageClosedError, StorageError
-from relay.queue.patience import Spacing, pause
+from relay.queue.patience import pause
+from relay.spacing import Spacing
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from relay.clock import Clock
 from relay.errors import StorageError
 from relay.outcome import PROTECTIVE, Prospect
 from relay.queue.job import Settlement
-from relay.queue.patience import Spacing
 from relay.queue.release_text import release_text
 from relay.queue.retry import Dice
 from relay.queue.rounds import Rounds
 from relay.queue.store import WatchStore
 from relay.queue.trouble import wait_for
+from relay.spacing import Spacing
 
 log = logging.getLogger(__name__)
 

@@ -55,6 +55,7 @@ def test_a_file_that_is_no_database_is_kept_aside(
     aside = tmp_path / f"{name}.damaged-20260921T141320.000Z"
     assert aside.read_bytes() == b"garbage" * 1000
     assert str(aside) in caplog.text
+    assert (tmp_path / "mending").stat().st_mode & 0o777 == 0o600
     assert path.read_bytes().startswith(b"SQLite format 3")
 
 

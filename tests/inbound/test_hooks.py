@@ -250,6 +250,15 @@ async def test_what_another_authenticator_leaves_is_not_told() -> None:
     assert shelf.origin == Origin("192.0.2.1", None, tls=False)
 
 
+async def test_who_may_not_relay_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with StockServer(replace(ACCEPTING, allow=())) as server:
+        client = await server.greeted()
+        for _ in range(20):
+            assert (await client.say(HELLO, MAIL, RCPT)).startswith("550 5.7.1")
+    told = [one for one in caplog.messages if "may not relay" in one]
+    assert told == ["127.0.0.1: may not relay: not in server.allow"]
+
+
 async def test_an_authenticated_client_may_relay_from_anywhere() -> None:
     hooks = AcceptHooks(Shelf().accept, ACCEPTING, Noon())
     session, envelope = arrived()
