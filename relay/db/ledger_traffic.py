@@ -1,13 +1,14 @@
 """The ledger's counts of deliveries in SQLite: writing them, and the sums for commands."""
 
 import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from relay.db.ledger_reader import opened
-from relay.reporting.store import Exposure, Passage, Passed, Shadow
+from relay.reporting.store import Counts, Exposure, Passage, Passed, Shadow
 
 _ADD = """
   INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -25,23 +26,25 @@ _WANTED = """
   FROM traffic
   WHERE mode = :mode AND last >= :since AND first < :until"""
 _IN_ONE = " AND domain = :domain"
-# In one pass: the sums of each domain, and beside them those of all
 _SUMS = f"""
-  WITH one AS MATERIALIZED (
-    SELECT domain, sum(messages) AS messages, sum(recipients) AS recipients,
-      sum(iif(level = 'clear', messages, 0)) AS clear,
-      sum(iif(flaws != '', messages, 0)) AS flawed,
-      min(first) AS first, max(last) AS last, max(iif(flaws != '', last, NULL)) AS last_flawed
-    {_WANTED}{{}} GROUP BY domain)
-  SELECT domain, messages, recipients, clear, flawed, first, last, last_flawed,
-    count(*) OVER (), sum(flawed = 0) OVER (), sum(messages) OVER (),
-    sum(clear) OVER (), sum(flawed) OVER (), min(first) OVER (), max(last) OVER ()
-  FROM one ORDER BY flawed DESC, messages DESC, domain LIMIT :limit"""  # noqa: S608
-_Own = tuple[str, int, int, int, int, float, float, float | None]
-_OWN = 8  # columns of a domain's own
-_NOBODY = (0, 0, 0, 0, 0, None, None)
+  CREATE TEMP TABLE sums AS
+  SELECT domain, sum(messages) AS messages, sum(recipients) AS recipients,
+    sum(iif(level = 'clear', messages, 0)) AS clear,
+    sum(iif(flaws != '', messages, 0)) AS flawed,
+    min(first) AS first, max(last) AS last, max(iif(flaws != '', last, NULL)) AS last_flawed
+  {_WANTED}{{}} GROUP BY domain"""
+_SHOWN = """
+  CREATE TEMP TABLE shown AS
+  SELECT * FROM sums ORDER BY flawed DESC, messages DESC, domain LIMIT :limit"""
 _WHY = f"""
-  SELECT flaws, sum(messages) {_WANTED}{_IN_ONE} AND flaws != '' GROUP BY flaws"""
+  SELECT domain, flaws, sum(messages) {_WANTED}
+    AND flaws != '' AND domain IN (SELECT domain FROM shown)
+  GROUP BY domain, flaws"""  # noqa: S608 - of constants
+_TOTALS = """
+  SELECT count(*), coalesce(sum(flawed = 0), 0), coalesce(sum(messages), 0),
+    coalesce(sum(clear), 0), coalesce(sum(flawed), 0), min(first), max(last)
+  FROM sums"""
+_Row = tuple[str, int, int, int, int, float, float, float | None]
 
 
 def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> None:
@@ -82,18 +85,22 @@ def shadow(
     }
     only = "" if domain is None else _IN_ONE
     with opened(path) as db:
-        rows: list[Any] = db.execute(_SUMS.format(only), values).fetchall()
-        own: list[_Own] = [row[:_OWN] for row in rows]
-        domains = tuple(Exposure(*one, _reasons(one[0], values, db)) for one in own)
-        return Shadow(domains, *(rows[0][_OWN:] if rows else _NOBODY))
+        db.execute(_SUMS.format(only), values)
+        db.execute(_SHOWN, values)
+        reasons = _reasons(values, db)
+        rows: list[_Row] = db.execute("SELECT * FROM shown ORDER BY rowid").fetchall()
+        exposures = tuple(Exposure(*row, reasons.get(row[0], ())) for row in rows)
+        return Shadow(exposures, *db.execute(_TOTALS).fetchone())
 
 
-# A message with two flaws counts for both
-def _reasons(
-    domain: str, values: Mapping[str, Any], db: sqlite3.Connection
-) -> tuple[tuple[str, int], ...]:
-    counts: dict[str, int] = {}
-    for flaws, messages in db.execute(_WHY, {**values, "domain": domain}):
+# By domain. A message with two flaws counts for both
+def _reasons(values: Mapping[str, Any], db: sqlite3.Connection) -> dict[str, Counts]:
+    found = defaultdict[str, Counter[str]](Counter)
+    for domain, flaws, messages in db.execute(_WHY, values):
         for flaw in flaws.split(","):
-            counts[flaw] = counts.get(flaw, 0) + messages
+            found[domain][flaw] += messages
+    return {domain: _most_first(counts) for domain, counts in found.items()}
+
+
+def _most_first(counts: Mapping[str, int]) -> Counts:
     return tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
