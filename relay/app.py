@@ -29,6 +29,7 @@ from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
 from relay.queue.watch import View, Watch
+from relay.reporting.alerter import Alerter
 from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
 from relay.reporting.log_file import LogFile
@@ -37,6 +38,7 @@ from relay.reporting.traffic import Traffic
 from relay.storage import ALONE, Worker, open_stores
 from relay.wiring import (
     accept_settings,
+    build_channels,
     build_finder,
     build_resolver,
     delivery_settings,
@@ -79,9 +81,11 @@ class Relay:
         spool = self._stores.spool
         self._watch = Watch(spool, self._view(), self._note_release, self._clock, dice)
         log_file = LogFile(settings.violation_log)
-        self._copier = Copier(self._stores.spool, self._stores.ledger, log_file)
-        self._traffic = Traffic(self._stores.ledger)
-        self._retention = Retention(self._stores.ledger, self._clock, settings.violations.keep)
+        ledger = self._stores.ledger
+        self._alerter = Alerter(ledger, self._clock, settings.hostname, build_channels(settings))
+        self._copier = Copier(spool, ledger, log_file, self._alerter.wake)
+        self._traffic = Traffic(ledger)
+        self._retention = Retention(ledger, self._clock, settings.violations.keep)
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, accept_settings(settings), self._clock)
 
@@ -91,6 +95,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
+            loop.create_task(self._alerter.run()),  # before what it is to tell of
             loop.create_task(self._copier.run()),
             loop.create_task(self._traffic.run()),
             loop.create_task(self._retention.run()),
@@ -142,6 +147,7 @@ class Relay:
         self._scheduler.renew(self._rules(), config.domain_bounds(settings))
         self.hooks.renew(accept_settings(settings))
         self._retention.keep = settings.violations.keep
+        self._alerter.renew(settings.hostname, build_channels(settings))
         self.reopen_logs()
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.get_running_loop().create_task(self._refresher.run())

@@ -23,6 +23,9 @@ from relay.mta_sts.finder import PolicyFinder
 from relay.mta_sts.policy import SeenBy
 from relay.outcome import Prospect
 from relay.queue.watch import View
+from relay.reporting.alerter import Channel
+from relay.reporting.command import Command
+from relay.reporting.webhook import Webhook
 from relay.resolver import DnsResolver
 from relay.storage import ALONE, Worker
 
@@ -72,6 +75,16 @@ def build_finder(
         ),
     )
     return PolicyFinder(resolver, policies, fetcher.fetch, clock, seen_by)
+
+
+def build_channels(settings: Settings) -> list[Channel]:
+    """Whom alerts are told; none where nobody wants them."""
+    channels: list[Channel] = []
+    if settings.alert_command:
+        channels.append(Command(settings.alert_command, settings.directory))
+    if settings.alert.webhook:
+        channels.append(Webhook(settings.alert.webhook, settings.ca_file))
+    return channels
 
 
 def delivery_settings(settings: Settings) -> DeliverySettings:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from ipaddress import collapse_addresses, ip_address
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from relay.config.limits import domain_bounds, faults_of_limits, host_bounds
@@ -176,6 +177,8 @@ def _faults_of_files(settings: Settings) -> Iterator[str]:
         yield from _faults_of_certificate(settings.tls_cert, settings.tls_key)
     if settings.users:
         yield from _faults_of_users(settings.users)
+    if settings.alert_command:
+        yield from _faults_of_program(settings.alert_command[0])
     yield from faults_of_credentials(settings)
 
 
@@ -203,6 +206,15 @@ def _faults_of_certificate(certificate: Path, key: Path | None) -> Iterator[str]
         server_context(CertificateFiles(certificate, key or certificate), SystemClock().now())
     except CertificateError as error:
         yield str(error)
+
+
+def _faults_of_program(program: str) -> Iterator[str]:
+    if which(program):
+        return
+    if "/" in program and Path(program).exists():
+        yield f"alert.command: {program} is no program that may be run"
+    else:
+        yield f"alert.command: there is no program {program}"
 
 
 def _faults_of_users(path: Path) -> Iterator[str]:

@@ -11,6 +11,10 @@ from relay.delivery.next_hop import EVERYTHING, NextHop
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost))(?::(\d{1,5}))?", re.ASCII)
 _NEXT_HOP = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?", re.ASCII)
 _PROXY = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/?")
+_WEBHOOK = re.compile(
+    r"(https?)://(?:[^\s/?#@]+@)?(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?"
+    r"(?:[/?][!\"$-~]*)?"
+)
 _LAST_PORT = 65535
 _DNS_PORT = 53
 
@@ -106,6 +110,19 @@ def proxy(value: object) -> str:
     return found[0]
 
 
+# Without TLS only what never leaves this machine
+def webhook(value: object) -> str:
+    """The URL that alerts are posted to."""
+    found = _WEBHOOK.fullmatch(text_of(value))
+    host = (found[2] or found[3]) if found else ""
+    local, known = _is_host(host)
+    if not found or not known or not 0 < int(found[4] or 443) <= _LAST_PORT:
+        raise ValueError('must be a URL such as "https://chat.example.org/hooks/relay"')
+    if found[1] != "https" and not local:
+        raise ValueError("must be an https:// URL; http:// is for this machine alone (127.0.0.1)")
+    return found[0]
+
+
 def mailbox(value: object) -> str:
     """A mail address with a domain."""
     address = text_of(value)
@@ -123,6 +140,18 @@ def _bracketed(inner: str) -> str:
         return parse_literal(f"[{tag}{inner}]")
     except AddressError:
         return parse_domain(inner)
+
+
+# Whether it is this machine, and whether it can be a host at all
+def _is_host(text: str) -> tuple[bool, bool]:
+    try:
+        return ip_address(text).is_loopback, True
+    except ValueError:
+        pass
+    try:
+        return parse_domain(text) == "localhost", True
+    except AddressError:
+        return False, False
 
 
 # "localhost" is what people write; it is taken for the one address that it always means

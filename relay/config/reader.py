@@ -53,7 +53,7 @@ def _value(key: str, part: Field[Any], written: object, faults: list[str]) -> An
         return _one(key, rule, written, faults)
     if not isinstance(written, list) or len(written) < rule.least:
         wanted = "a list" if not rule.least else f"a list of at least {rule.least}"
-        faults.append(f"{key}: must be {wanted}, not {written!r}")
+        faults.append(f"{key}: must be {wanted}{_shown(rule, written)}")
         return None
     return tuple(_one(f"{key}[{i}]", rule, item, faults) for i, item in enumerate(written))
 
@@ -62,19 +62,21 @@ def _one(key: str, rule: Rule, written: object, faults: list[str]) -> Any:
     try:
         return rule.parse(written)
     except ValueError as error:
-        faults.append(f"{key}: {error}, not {_shown(written)}")
+        faults.append(f"{key}: {error}{_shown(rule, written)}")
         return None
 
 
-def _shown(written: object) -> str:
+def _shown(rule: Rule, written: object) -> str:
     match written:
+        case _ if rule.secret:
+            return ""
         case dict():
             # it holds anything, and may be credentials that belong into their own file
-            return "a table"
+            return ", not a table"
         case date() | time():
-            return written.isoformat()
+            return f", not {written.isoformat()}"
         case _:
-            return repr(written)
+            return f", not {written!r}"
 
 
 def _unknown(prefix: str, table: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -10,11 +10,13 @@ class Rule:
     """How one key is read: `parse` a value, or each item of a list of at least `least` items.
 
     `written` is the default as it would stand in the file; None where the key may be absent only.
+    `secret`: no error repeats the value.
     """
 
     parse: Callable[[Any], Any]
     written: Any
     least: int | None = None
+    secret: bool = False
 
     @property
     def default(self) -> Any:
@@ -26,14 +28,16 @@ class Rule:
         return tuple(self.parse(item) for item in self.written)
 
 
-def setting(parse: Callable[[Any], Any], written: Any = None) -> Any:
+def setting(parse: Callable[[Any], Any], written: Any = None, *, secret: bool = False) -> Any:
     """A key with one value."""
-    return _field(Rule(parse, written))
+    return _field(Rule(parse, written, secret=secret))
 
 
-def setting_list(parse: Callable[[Any], Any], written: Any = None, *, least: int = 0) -> Any:
+def setting_list(
+    parse: Callable[[Any], Any], written: Any = None, *, least: int = 0, secret: bool = False
+) -> Any:
     """A key with a list of values."""
-    return _field(Rule(parse, written, least))
+    return _field(Rule(parse, written, least, secret))
 
 
 def required(parse: Callable[[Any], Any]) -> Any:

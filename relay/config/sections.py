@@ -167,6 +167,14 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Who is told of new violations: a program with its arguments, a URL, both or (None) nobody."""
+
+    command: tuple[str, ...] | None = setting_list(values.argument, least=1, secret=True)
+    webhook: str | None = setting(network_values.webhook, secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
     """Where violations are recorded; `keep` is how long the ledger has them, in seconds."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from relay.address import AddressError, parse_domain
 from relay.config.rule import sections
 from relay.config.sections import (
+    Alert,
     Delivery,
     Dns,
     Limit,
@@ -42,6 +43,7 @@ class Settings:
     require: tuple[Require, ...] = sections(Require)
     waiver: tuple[Waiver, ...] = sections(Waiver)
     limit: tuple[Limit, ...] = sections(Limit)
+    alert: Alert = field(default=Alert())
     violations: Violations = field(default=Violations())
     directory: Path = Path()
 
@@ -66,6 +68,14 @@ class Settings:
     def violation_log(self) -> Path:
         """The violation log's path."""
         return self.directory / self.violations.log
+
+    @property
+    def alert_command(self) -> tuple[str, ...] | None:
+        """The command for alerts; a program named without a slash is looked for in PATH."""
+        if self.alert.command is None:
+            return None
+        program, *arguments = self.alert.command
+        return (str(self.directory / program) if "/" in program else program, *arguments)
 
     @property
     def tls_cert(self) -> Path | None:

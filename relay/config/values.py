@@ -87,6 +87,14 @@ def path(value: object) -> Path:
     return Path(text)
 
 
+def argument(value: object) -> str:
+    """A word of a command."""
+    text = text_of(value)
+    if not text or "\0" in text:
+        raise ValueError("must be a text that is not empty")
+    return text
+
+
 def one_of(*words: str) -> Callable[[object], str]:
     """One of these words."""
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from relay.db import ledger_alerts
 from relay.db.committer import Committer
 from relay.db.connection import open_database
 from relay.db.ledger_traffic import add_traffic, prune_traffic
+from relay.reporting.alert import Alert
 from relay.reporting.store import Entry, Passage, Passed
 from relay.timestamp import parse_rfc3339
 
@@ -38,7 +40,7 @@ _COUNT_AGAIN = """
 
 
 class Ledger:
-    """A LedgerStore for a running relay; ledger_reader.py serves commands without one."""
+    """What a running relay keeps violations in; ledger_reader.py serves commands without one."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises StorageError."""
@@ -63,6 +65,14 @@ class Ledger:
     async def prune_traffic(self, before: float, most: int, limit: int) -> int:
         """See LedgerStore."""
         return await self._committer.run(partial(prune_traffic, before, most, limit))
+
+    async def next_alert(self, now: float) -> tuple[Alert | None, int]:
+        """See AlertStore."""
+        return await self._committer.run(partial(ledger_alerts.next_alert, now))
+
+    async def give_back(self, alert: Alert, now: float) -> None:
+        """See AlertStore."""
+        await self._committer.run(partial(ledger_alerts.give_back, alert, now))
 
 
 def _append(entries: Sequence[Entry], db: sqlite3.Connection) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
@@ -25,11 +25,18 @@ _ID_OCTETS = 6  # two of a million records share an id once in a thousand ledger
 class Copier:
     """Whatever fails, the findings stay in the outbox and are copied later, each once."""
 
-    def __init__(self, outbox: Outbox, ledger: LedgerStore, log_file: LogFile) -> None:
-        """Copy from `outbox` to `ledger` and `log_file`."""
+    def __init__(
+        self,
+        outbox: Outbox,
+        ledger: LedgerStore,
+        log_file: LogFile,
+        recorded: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Copy from `outbox` to `ledger` and `log_file`; `recorded` hears of what is there then."""
         self._outbox = outbox
         self._ledger = ledger
         self._log_file = log_file
+        self._recorded = recorded
         self._logged: set[str] = set()
         self._lost: int | None = None  # as last told; None: not yet looked at
         self._wake = asyncio.Event()
@@ -66,6 +73,7 @@ class Copier:
         if entries:
             await self._ledger.append(entries)
             await asyncio.to_thread(self._write, entries)
+            self._recorded()
         if pending:
             await self._outbox.remove_findings([finding_id for finding_id, _ in pending])
             self._logged.clear()

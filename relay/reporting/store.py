@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.evidence import Failure, Finding
+from relay.reporting.alert import Alert
 from relay.reporting.violations import Record
 
 
@@ -89,6 +90,21 @@ class LedgerStore(Protocol):
 
     async def prune_traffic(self, before: float, most: int, limit: int) -> int:
         """The same as `prune` for the counts, by the hour."""
+        ...
+
+
+class AlertStore(Protocol):
+    """What alerts have told of the violations of all processes, and have to tell."""
+
+    async def next_alert(self, now: float) -> tuple[Alert | None, int]:
+        """What is to be told now, each violation once and to one process, at most one an hour for a
+        domain and reason; None: nothing. And of how many violations too old or too many are not
+        told any more. The first call begins with what is recorded after it. Raises StorageError.
+        """
+        ...
+
+    async def give_back(self, alert: Alert, now: float) -> None:
+        """It could not be told: it is due again, after what else is. Raises StorageError."""
         ...
 
 

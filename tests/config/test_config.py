@@ -277,6 +277,14 @@ def test_keys_that_contradict_are_told_beside_files_that_are_missing(here: Path)
         ("[server]\ntls_cert = 'no.pem'", "server.tls_cert: .*/no.pem cannot be read: No such"),
         ("[server]\ntls_cert = 'relay.pem'", "server.tls_key: .*/relay.pem holds no PEM private"),
         ("[server]\ntls_cert = 'relay.pem'\ntls_key = 'file'", "server.tls_key: .*/file holds no"),
+        ("[alert]\ncommand = []", "alert.command: must be a list of at least 1$"),
+        ("[alert]\ncommand = 'tell s3cret'", "alert.command: must be a list of at least 1$"),
+        ("[alert]\ncommand = ['/no/such']", "alert.command: there is no program /no/such$"),
+        ("[alert]\ncommand = ['no-such-program']", "alert.command: there is no program no-such"),
+        ("[alert]\ncommand = ['./file']", "alert.command: .*/file is no program that may be run"),
+        ("[alert]\ncommand = ['true', '']", r"alert.command\[1\]: must be a text that is not emp"),
+        ("[alert]\nwebhook = 'htps://a:s3cret@b/'", r"alert.webhook: must be a URL [^,]*$"),
+        ("[alert]\nwebhook = 'http://a:s3cret@b/'", r"alert.webhook: must be an https:[^,]*$"),
         pytest.param(
             "[server]\nlisten = ['0.0.0.0:25']\nallow = ['0.0.0.0/0']",
             "server.allow: 0.0.0.0/0 .* an open relay",
@@ -295,6 +303,7 @@ def test_one_fault(here: Path, text: str, problem: str) -> None:
     certified(here)
     [told] = problems(here, text)
     assert re.match(problem, told), told
+    assert "s3cret" not in told
 
 
 def test_a_file_that_cannot_be_read(here: Path) -> None:

@@ -19,6 +19,7 @@ PARSERS = [
     network_values.next_hop,
     network_values.proxy,
     network_values.mailbox,
+    network_values.webhook,
 ]
 
 
@@ -63,6 +64,18 @@ PARSERS = [
         ),
         (network_values.next_hop, "[ipv6:::1]", NextHop("[IPv6:::1]", by_mx=False)),
         (network_values.mailbox, "Post.Master@Example.org", "Post.Master@Example.org"),
+        *(
+            (network_values.webhook, one, one)
+            for one in (
+                "https://chat.example.org",
+                "https://joe:s%40x@chat.example.org:8443/hooks/a?b=c&d",
+                "https://[2001:db8::1]/x",
+                "https://192.0.2.1?x",
+                "http://127.0.0.1:8080/",
+                "http://[::1]:8080/",
+                "http://localhost/x",
+            )
+        ),
     ],
 )
 def test_good(parse: Callable[[object], object], written: object, value: object) -> None:
@@ -72,6 +85,29 @@ def test_good(parse: Callable[[object], object], written: object, value: object)
 @pytest.mark.parametrize(
     ("parse", "written", "allowed"),
     [
+        *(
+            (network_values.webhook, one, "https://")
+            for one in (
+                "",
+                1,
+                "ftp://example.org/",
+                "https://",
+                "https:///x",
+                "https://a..b/",
+                "https://u:p@/x",
+                "https://example.org:0/",
+                "https://example.org:65536/",
+                "https://example.org/a b",
+                "https://example.org/\n",
+                "https://example.org/#x",
+                "https://example.org/\u00e9",
+                "https://[::g]/",
+                "http://example.org/",
+                "http://192.0.2.1/",
+                "http://127.0.0.1.example.org/",
+                "http://127.0.0.1@example.org/",
+            )
+        ),
         (network_values.listener, "127.0.0.1", "an address and a port"),
         (network_values.listener, ":2525", "an address and a port"),
         (network_values.listener, "::1:2525", '"[::1]:2525"'),
