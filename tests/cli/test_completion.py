@@ -52,7 +52,7 @@ def test_the_commands_are_those_of_the_help() -> None:
     names = [" ".join(words) for words, _ in COMMANDS if len(words) == 1]
     assert completions("") == names
     assert completions("po") == ["policy"]
-    assert completions("-") == ["--version", "-h", "--help"]
+    assert set(completions("-")) == {"--version", "-h", "--help"}
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=lambda value: str(value))
