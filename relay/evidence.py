@@ -117,7 +117,8 @@ class Handover:
 
     `domain` is the policy domain, `mode` its policy's ("none" without one), `level` what the
     connection proved: "verified", "encrypted" or "clear". `flaws` are what mode enforce, or a floor
-    of "verify", would have had against this host. `recipients` counts those it took.
+    of "verify", would have had against this host. `recipients` counts those it took. `is_routed`: a
+    route says how much TLS mail to it needs, whatever that is for all other mail.
     """
 
     domain: str
@@ -126,3 +127,4 @@ class Handover:
     level: str
     flaws: tuple[Failure, ...]
     recipients: int
+    is_routed: bool = False

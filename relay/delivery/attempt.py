@@ -207,8 +207,9 @@ class Attempt:
 
     def _note_handover(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
         if taken := report.taken:
-            place = (self._terms.domain, self._terms.mode, hop.host, hop.level.name.lower())
-            self._handovers.append(Handover(*place, tuple(dict.fromkeys(flaws)), taken))
+            terms, seen = self._terms, tuple(dict.fromkeys(flaws))
+            how = (hop.host, hop.level.name.lower(), seen, taken, terms.is_routed)
+            self._handovers.append(Handover(terms.domain, terms.mode, *how))
 
     def _mismatch(self, host: Host) -> Flaw:
         patterns = self._terms.snapshot.mx if self._terms.snapshot else ("no host",)

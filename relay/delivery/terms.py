@@ -25,8 +25,9 @@ class Rules:
 class Terms:
     """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels.
 
-    `floor` is the setting that gave the lowest level; None: it is the mode's in [tls]. `waivers`
-    are those of the domain, in force or not.
+    `floor` is the setting that gave the lowest level; None: it is the mode's in [tls]. `is_routed`:
+    a route's setting stands in the place of those. `waivers` are those of the domain, in force or
+    not.
     """
 
     domain: str
@@ -35,6 +36,7 @@ class Terms:
     ladder: Ladder
     floor: str | None = None
     waivers: Sequence[Waiver] = ()
+    is_routed: bool = False
 
 
 # RFC 8461 §3.4: with a route all of it is the next hop's, not the recipient's
@@ -50,4 +52,5 @@ def terms_for(next_hop: NextHop, mode: str, snapshot: PolicySnapshot | None, rul
         floor = required.name if raised.least(mode) is required.level else floor
         floors = raised
     ladder = ladder_for(mode, floors)
-    return Terms(domain, mode, snapshot, ladder, floor, rules.waivers.get(domain, ()))
+    waivers = rules.waivers.get(domain, ())
+    return Terms(domain, mode, snapshot, ladder, floor, waivers, next_hop.floors is not None)

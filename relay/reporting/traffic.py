@@ -31,11 +31,16 @@ class Traffic:
         self._begun = asyncio.Event()
 
     def count(self, handovers: Iterable[Handover], now: float) -> None:
-        """A message was taken by these hosts; `now` is in seconds since 1970."""
+        """A message was taken by these hosts; `now` is in seconds since 1970.
+
+        Where a route decides, and no policy, no setting for all mail would have refused anything.
+        """
         for one in handovers:
+            if one.is_routed and one.mode not in ("enforce", "testing"):
+                continue
             where = Passage(one.mode, one.domain, int(now // _HOUR), one.level, one.flaws)
             self._add(where, Passed(1, one.recipients, now, now))
-        self._begun.set()
+            self._begun.set()
 
     async def run(self) -> None:
         """Write what was counted, until cancelled. Raises StorageClosedError."""

@@ -30,6 +30,7 @@ def test_terms(hop: NextHop, mode: str, ladder: Ladder, floor: str | None) -> No
     terms = terms_for(hop, mode, None, Rules(OURS))
     assert (terms.domain, terms.mode) == ("d.test", mode)
     assert (terms.ladder, terms.floor) == (ladder, floor)
+    assert terms.is_routed is (hop is ROUTE)
 
 
 def required(tls: str, pattern: str = "d.test") -> dict[str, Requirement]:

@@ -84,3 +84,17 @@ async def test_a_floor_refuses_what_was_told(world: World, run: Run, floor: str)
         await relay.events("delivered", count=3 - len(foreseen))
     assert {one["to"].partition("@")[2] for one in deferred} == foreseen
     assert foreseen == ({"clear.test", "bad.test"} if floor == "verify" else {"clear.test"})
+
+
+async def test_mail_by_a_route_is_not_under_the_floor_of_other_mail(world: World, run: Run) -> None:
+    """What [tls] asks for changes nothing there, and the report foresees none."""
+    out = await world.mx_host("out.isp.test", starttls=False)
+    route = '[[route]]\ndomain = "d.test"\nnext_hop = "[out.isp.test]"\ntls = "opportunistic"\n'
+    async with run(extra=route) as relay:
+        await relay.send("u@d.test")
+        await relay.events("delivered")
+    assert told(relay.settings, "none").domains == 0
+    async with run(extra=route + '[tls]\nno_policy = "verify"\n') as relay:
+        await relay.send("u@d.test")
+        await relay.events("delivered")
+    assert len(out.messages) == 2

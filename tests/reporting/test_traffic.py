@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,16 @@ async def test_what_is_alike_within_an_hour_is_one() -> None:
             passage(BAD, 1): Passed(1, 2, NOW + 3600, NOW + 3600),
         }
     ]
+
+
+async def test_no_setting_for_all_mail_rules_a_route() -> None:
+    """But the policy of a next hop would, once in mode enforce."""
+    book = Book()
+    traffic = Traffic(book)
+    plain = Handover("hop.test", "none", "hop.test", "encrypted", BAD.flaws, 1, is_routed=True)
+    traffic.count([plain, replace(BAD, is_routed=True)], NOW)
+    await traffic.write()
+    assert list(book.written[0]) == [passage(BAD)]
 
 
 async def test_it_is_written_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
