@@ -17,7 +17,7 @@ from relay.queue.job import Claim, Settlement
 
 
 class Spool:
-    """A QueueStore, a WatchStore and an Outbox; everything goes through one committer."""
+    """A QueueStore and an Outbox; everything goes through one committer."""
 
     def __init__(self, path: Path, reserve: int = 0) -> None:
         """Open or create the database. Raises StorageError.
@@ -69,15 +69,15 @@ class Spool:
         await self._committer.run(jobs.release_all)
 
     async def domains_kept_back(self, after: str, limit: int) -> list[str]:
-        """See WatchStore."""
+        """See QueueStore."""
         return await self._committer.run(partial(kept_back.domains, after, limit))
 
     async def keeps_back(self, domain: str) -> bool:
-        """See WatchStore."""
+        """See QueueStore."""
         return await self._committer.run(partial(kept_back.is_any, domain))
 
     async def hasten(self, domain: str, now: float, limit: int) -> int:
-        """See WatchStore."""
+        """See QueueStore."""
         return await self._committer.run(partial(kept_back.hasten, domain, now, limit))
 
     async def add_findings(self, findings: Sequence[Finding]) -> None:

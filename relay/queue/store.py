@@ -59,13 +59,9 @@ class QueueStore(Protocol):
         """Let every active job wait, due now: none is really active (start, end)."""
         ...
 
-
-class WatchStore(Protocol):
-    """Waiting mail that a policy or our own least TLS keeps back, by recipient domain. Every method
-    raises StorageError (transient) and then has done nothing."""
-
     async def domains_kept_back(self, after: str, limit: int) -> list[str]:
-        """The next domains with such mail behind `after`, in order; none: there are no more."""
+        """The next recipient domains behind `after`, in order, with waiting mail that a policy or
+        our own least TLS keeps back; none: there are no more."""
         ...
 
     async def keeps_back(self, domain: str) -> bool:

@@ -15,7 +15,7 @@ from relay.queue.job import Settlement
 from relay.queue.release_text import release_text
 from relay.queue.retry import Dice
 from relay.queue.rounds import Rounds
-from relay.queue.store import WatchStore
+from relay.queue.store import QueueStore
 from relay.queue.trouble import wait_for
 from relay.spacing import Spacing
 
@@ -55,7 +55,7 @@ class Watch:
 
     def __init__(
         self,
-        store: WatchStore,
+        store: QueueStore,
         view: View,
         told: Callable[[Prospect, str], None],
         clock: Clock,
