@@ -50,8 +50,11 @@ def command(
     """
     if probe and offline:
         raise WrongUse("--probe and --offline do not go together")
-    destination = _destination(address)
+    if not _names_postmaster(address):
+        _destination(address)  # nonsense is told whatever the configuration is
     settings = settings_from(config_path)
+    meant = _meant(settings, address)
+    destination = _destination(meant)
     from relay.cli.explain_view import Question
     from relay.cli.policy_way import way_to
 
@@ -61,14 +64,16 @@ def command(
     if offline:
         from relay.cli.explain_cache import explain_offline
 
-        question = Question(address, destination, as_if)
+        question = Question(meant, destination, as_if)
         told = explain_offline(settings, question, way, _queued(settings, destination))
     else:
         from relay.cli.explain_look_up import explain_online
 
-        question = Question(address, destination, as_if, probe)
+        question = Question(meant, destination, as_if, probe)
         told = explain_online(settings, question, _queued(settings, destination))
-    _show(replace(told, way=way.words), as_json=as_json)
+    words = [_diversion(settings, address, meant), way.words]
+    told = replace(told, address=address, way="; ".join(filter(None, words)) or None)
+    _show(told, as_json=as_json)
     sys.exit(_EXIT[told.verdict.status])
 
 
@@ -79,6 +84,26 @@ def _destination(address: str) -> str:
         return parse_mailbox(address).destination
     except AddressError as error:
         raise WrongUse(f"{error}; an address is like joe@example.org") from None
+
+
+def _names_postmaster(address: str) -> bool:
+    return address.partition("@")[0].lower() == "postmaster"
+
+
+# RFC 5321 §4.5.1: our own postmaster's mail goes where the operator reads it
+def _meant(settings: Settings, address: str) -> str:
+    if not _names_postmaster(address):
+        return address
+    from relay.wiring import accept_settings  # takes the network's modules
+
+    return accept_settings(settings).own_postmaster(address) or address
+
+
+def _diversion(settings: Settings, address: str, meant: str) -> str | None:
+    if meant.lower() == address.lower():
+        return None
+    by = " (queue.postmaster)" if settings.queue.postmaster else ""
+    return f"mail for our own {address} goes to {meant}{by}"
 
 
 def _queued(settings: Settings, destination: str) -> "Queued":

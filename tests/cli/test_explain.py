@@ -134,7 +134,6 @@ async def test_everything_it_follows_from(world: World, path: Path) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "postmaster",
         "d.test",
         "",
         "@d.test",

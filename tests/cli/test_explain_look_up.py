@@ -27,6 +27,12 @@ def add(path: Path, text: str) -> Path:
     return path
 
 
+def name_postmaster(path: Path, address: str | None) -> None:
+    """Who has the mail for our own; None: it is not said."""
+    line = f'postmaster = "{address}"\n' if address else ""
+    path.write_text(path.read_text("utf-8").replace("[queue]\n", f"[queue]\n{line}"), "utf-8")
+
+
 class TestAsIf:
     @pytest.mark.parametrize(
         ("scene", "mode", "status"),
@@ -171,3 +177,27 @@ async def test_utf_8_addresses(world: World, path: Path) -> None:
     run = await explain(path, "j\u00f6e@b\u00fccher.test", "--probe")
     assert run.returncode == 1
     assert "would be bounced: 553 5.6.7 mx.d.test does not take UTF-8 addresses" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "postmaster", "start", "way"),
+    [
+        ("postmaster", "me@d.test", "would be delivered to mx.d.test", "me@d.test"),
+        ("Postmaster@RELAY.lab.test", "me@d.test", "would be delivered to", "me@d.test"),
+        ("postmaster", None, "would be bounced: 550 5.1.2", "postmaster@relay.lab.test"),
+        ("postmaster@relay.lab.test", None, "would be bounced: 550 5.1.2", None),
+        ("postmaster@d.test", "me@e.test", "would be delivered to mx.d.test", None),
+    ],
+)
+async def test_our_own_postmaster(
+    world: World, path: Path, address: str, postmaster: str | None, start: str, way: str | None
+) -> None:
+    """RFC 5321 §4.5.1: as RCPT takes it, with or without a domain."""
+    await good(world)
+    name_postmaster(path, postmaster)
+    run = await explain(path, address, "--probe")
+    assert run.stdout.startswith(f"{address} {start}"), run.stdout
+    _, shown = await told(path, address)
+    by = " (queue.postmaster)" if postmaster else ""
+    assert shown["address"] == address
+    assert shown["route"] == (way and f"mail for our own {address} goes to {way}{by}")
