@@ -40,7 +40,7 @@ def _lines(told: Explanation, now: float) -> Iterator[str]:
         yield from field("tls", [_floor(told.terms)])
         yield from field("waivers", [_waiver(one, now) for one in told.terms.waivers])
     if told.hosts:
-        yield from field("hosts", _table(told.hosts))
+        yield from field("hosts", list(_table(told.hosts)))
     yield from field("queued", [_waiting(told.queued, now)])
     if last := told.queued.last:
         where = f" at {last.host}" if last.host else ""
@@ -94,16 +94,13 @@ def _waiver(waiver: Waiver, now: float) -> str:
     return f"{waiver}, {ends}: {waiver.reason}"
 
 
-def _table(hosts: Sequence[HostView]) -> list[str]:
-    rows = [("-" if one.preference is None else str(one.preference), one) for one in hosts]
-    first = max(len(rank) for rank, _ in rows)
-    width = max(len(one.name) for one in hosts)
-    places = [", ".join(one.addresses) or "-" for one in hosts]
-    second = max(map(len, places))
-    return [
-        f"{rank:>{first}}  {one.name:{width}}  {place:{second}}  {_judgement(one)}"
-        for (rank, one), place in zip(rows, places, strict=True)
-    ]
+# Two lines for each, so that names and addresses stand together in 80 columns, too
+def _table(hosts: Sequence[HostView]) -> Iterator[str]:
+    ranks = ["-" if one.preference is None else str(one.preference) for one in hosts]
+    width = max(map(len, ranks))
+    for rank, one in zip(ranks, hosts, strict=True):
+        yield f"{rank:>{width}}  {one.name}  {', '.join(one.addresses) or '-'}"
+        yield f"{'':{width}}  {_judgement(one)}"
 
 
 def _judgement(host: HostView) -> str:

@@ -77,7 +77,8 @@ def list_violations(
 ) -> None:
     """List violations, the newest first, repeats as one.
 
-    --json prints the very objects of the log, in the order written, and all of them.
+    Times are in UTC. --json prints the very objects of the log, in the order written, and all of
+    them.
     """
     path = ledger_in(settings_from(config_path))
     if follow:

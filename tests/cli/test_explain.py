@@ -119,12 +119,13 @@ async def test_everything_it_follows_from(world: World, path: Path) -> None:
     lines = run.stdout.splitlines()
     assert lines[1] == "d.test: mode enforce"
     assert lines[2].startswith("  source   fetched now, expires in 7 days")
-    listed = f"10  mx.d.test   {mx.address:9}  listed by *.d.test; takes mail over verified TLSv1.3"
     assert lines[5:] == [
         "  mx       *.d.test",
         "  tls      verified TLS and nothing less: its policy is in mode enforce",
-        f"  hosts    {listed}",
-        "           20  other.test  127.0.0.9  gets no mail: 451 4.7.1 other.test is not in the "
+        f"  hosts    10  mx.d.test  {mx.address}",
+        "               listed by *.d.test; takes mail over verified TLSv1.3",
+        "           20  other.test  127.0.0.9",
+        "               gets no mail: 451 4.7.1 other.test is not in the "
         "policy of d.test, which lists *.d.test; the MTA-STS policy of d.test (mode enforce) rules "
         "this host out",
         "  queued   nothing",
