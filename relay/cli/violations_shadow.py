@@ -59,7 +59,7 @@ def shadow(
 
     Counted are messages that a host took: with a flaw, the same host would have been refused, and
     the mail had gone to another host of the domain that complies, or waited. What the present
-    settings refuse is in the queue, not here. Times count to the hour.
+    settings refuse is in the queue, not here. Times count to the day, but for when it was last.
     """
     path = ledger_in(settings_from(config_path))
     from relay.db.ledger_traffic import shadow as read

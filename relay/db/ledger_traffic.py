@@ -16,10 +16,10 @@ _ADD = """
     messages = messages + excluded.messages, recipients = recipients + excluded.recipients,
     first = min(first, excluded.first), last = max(last, excluded.last)"""
 _TOO_OLD = """
-  DELETE FROM traffic WHERE (mode, domain, hour, level, flaws) IN (
-    SELECT mode, domain, hour, level, flaws FROM traffic WHERE hour < ? ORDER BY hour LIMIT ?)"""
-_NTH_NEWEST = "SELECT hour FROM traffic ORDER BY hour DESC LIMIT 1 OFFSET ?"
-_HOUR = 3600.0
+  DELETE FROM traffic WHERE (mode, domain, day, level, flaws) IN (
+    SELECT mode, domain, day, level, flaws FROM traffic WHERE day < ? ORDER BY day LIMIT ?)"""
+_NTH_NEWEST = "SELECT day FROM traffic ORDER BY day DESC LIMIT 1 OFFSET ?"
+_DAY = 86_400.0
 _EVER = 1e15  # seconds since 1970; later than any time
 # What mode enforce has against a host is more than a floor has: it asks for the listed ones
 _WANTED = """
@@ -50,7 +50,7 @@ _Row = tuple[str, int, int, int, int, float, float, float | None]
 def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> None:
     """An operation of the committer: add to what is there."""
     rows = [
-        (one.mode, one.domain, one.hour, one.level, ",".join(one.flaws), *astuple(passed))
+        (one.mode, one.domain, one.day, one.level, ",".join(one.flaws), *astuple(passed))
         for one, passed in counted.items()
     ]
     db.executemany(_ADD, rows)
@@ -59,8 +59,8 @@ def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> No
 def prune_traffic(before: float, most: int, limit: int, db: sqlite3.Connection) -> int:
     """An operation of the committer: see LedgerStore."""
     oldest = db.execute(_NTH_NEWEST, (most,)).fetchone()
-    hour = max(before // _HOUR, oldest[0] + 1 if oldest else 0)
-    return db.execute(_TOO_OLD, (hour, limit)).rowcount
+    day = max(before // _DAY, oldest[0] + 1 if oldest else 0)
+    return db.execute(_TOO_OLD, (day, limit)).rowcount
 
 
 def shadow(

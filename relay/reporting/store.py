@@ -40,11 +40,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """How mail passed: the fields of a Handover but its host, and the hour since 1970."""
+    """How mail passed: the fields of a Handover but its host, and the day since 1970 (UTC)."""
 
     mode: str
     domain: str
-    hour: int
+    day: int
     level: str
     flaws: tuple[Failure, ...]
 
@@ -89,7 +89,7 @@ class LedgerStore(Protocol):
         ...
 
     async def prune_traffic(self, before: float, most: int, limit: int) -> int:
-        """The same as `prune` for the counts, by the hour."""
+        """The same as `prune` for the counts, by the day."""
         ...
 
 

@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 _INTERVAL = 5.0  # seconds that are written together
 _PATIENCE = 60.0  # seconds after trouble
 _MOST = 10_000  # entries in memory while the ledger is in trouble
-_HOUR = 3600.0
+_DAY = 86_400.0
 
 
 class Traffic:
-    """Counts what hosts took, by hour, domain, mode, level and what stood against more."""
+    """Counts what hosts took, by day, domain, mode, level and what stood against more."""
 
     def __init__(self, ledger: LedgerStore) -> None:
         """Nothing is counted yet."""
@@ -38,7 +38,7 @@ class Traffic:
         for one in handovers:
             if one.is_routed and one.mode not in ("enforce", "testing"):
                 continue
-            where = Passage(one.mode, one.domain, int(now // _HOUR), one.level, one.flaws)
+            where = Passage(one.mode, one.domain, int(now // _DAY), one.level, one.flaws)
             self._add(where, Passed(1, one.recipients, now, now))
             self._begun.set()
 

@@ -49,14 +49,14 @@ def finding(number: int, domains: int) -> Finding:
 
 
 def passed(number: int, domains: int) -> tuple[Passage, Passed]:
-    """Deliveries of one domain in one hour: as many rows as there are violations."""
+    """Deliveries of one domain on one day: as many rows as there are violations."""
     flaws = () if number % 5 else (Failure.CERTIFICATE_EXPIRED,)
     domain = f"customer{number % min(domains, 5000)}.example.org"
     mode = "none" if number % 2 else "testing"
     level = "encrypted" if flaws else "verified"
-    hour = int(NOW // 3600) - number // 200
-    time = hour * 3600.0
-    return Passage(mode, domain, hour, level, flaws), Passed(1, 1, time, time)
+    day = int(NOW // 86_400) - number // 5000
+    time = day * 86_400.0
+    return Passage(mode, domain, day, level, flaws), Passed(1, 1, time, time)
 
 
 async def fill(path: Path, domains: int) -> float:

@@ -13,7 +13,7 @@ from relay.reporting.store import Passage, Passed
 from relay.timestamp import rfc3339
 from tests.cli.process import relay
 
-HOUR, DAY = 3600.0, 86_400.0
+DAY = 86_400.0
 NOW = SystemClock().now()
 OLD = NOW - 40 * DAY
 
@@ -22,7 +22,7 @@ def counted(
     domain: str, mode: str, level: str, messages: int, *flaws: Failure, at: float = NOW
 ) -> tuple[Passage, Passed]:
     passed = Passed(messages, messages, at, at)
-    return Passage(mode, domain, int(at // HOUR), level, flaws), passed
+    return Passage(mode, domain, int(at // DAY), level, flaws), passed
 
 
 ROWS = [

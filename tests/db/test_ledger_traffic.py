@@ -1,4 +1,4 @@
-"""Counts of deliveries in the ledger: added up, summed for commands, removed by the hour."""
+"""Counts of deliveries in the ledger: added up, summed for commands, removed by the day."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from relay.evidence import Failure
 from relay.reporting.store import Exposure, Passage, Passed, Shadow
 
 EXPIRED, UNLISTED = Failure.CERTIFICATE_EXPIRED, Failure.MX_MISMATCH
-HOUR = 3600.0
+DAY = 86_400.0
 EVER = (None, None)
 
 
@@ -31,10 +31,10 @@ def passage(
     *flaws: Failure,
     mode: str = "testing",
     domain: str = "d.test",
-    hour: int = 10,
+    day: int = 10,
     level: str = "verified",
 ) -> Passage:
-    return Passage(mode, domain, hour, level, flaws)
+    return Passage(mode, domain, day, level, flaws)
 
 
 def passed(messages: int, first: float, last: float | None = None) -> Passed:
@@ -86,9 +86,9 @@ async def test_levels_are_counted_for_floors(ledger: Ledger, path: Path) -> None
         pytest.param(None, EVER, 7, id="all"),
         pytest.param("e.test", EVER, 4, id="one domain"),
         pytest.param("none.test", EVER, 0, id="no such domain"),
-        pytest.param(None, (11 * HOUR, None), 6, id="since"),
-        pytest.param(None, (None, 11 * HOUR), 1, id="until, without it"),
-        pytest.param(None, (11 * HOUR, 12 * HOUR), 2, id="both"),
+        pytest.param(None, (11 * DAY, None), 6, id="since"),
+        pytest.param(None, (None, 11 * DAY), 1, id="until, without it"),
+        pytest.param(None, (11 * DAY, 12 * DAY), 2, id="both"),
     ],
 )
 async def test_only_what_is_wanted(
@@ -100,9 +100,9 @@ async def test_only_what_is_wanted(
 ) -> None:
     await ledger.add_traffic(
         {
-            passage(hour=10): passed(1, 10 * HOUR),
-            passage(hour=11): passed(2, 11 * HOUR),
-            passage(domain="e.test", hour=12): passed(4, 12 * HOUR),
+            passage(day=10): passed(1, 10 * DAY),
+            passage(day=11): passed(2, 11 * DAY),
+            passage(domain="e.test", day=12): passed(4, 12 * DAY),
         }
     )
     assert shadow(path, "testing", domain, span, 9).messages == messages
@@ -116,15 +116,15 @@ def test_nothing_is_something_to_tell(path: Path) -> None:
     ("before", "most", "left"),
     [
         pytest.param(0.0, 100, 10, id="nothing"),
-        pytest.param(4 * HOUR + 1, 100, 6, id="what is older, by the hour"),
+        pytest.param(4 * DAY + 1, 100, 6, id="what is older, by the day"),
         pytest.param(0.0, 3, 3, id="what is too much, the oldest first"),
     ],
 )
 async def test_old_counts_go(
     ledger: Ledger, path: Path, before: float, most: int, left: int
 ) -> None:
-    await ledger.add_traffic({passage(hour=n): passed(1, n * HOUR) for n in range(10)})
+    await ledger.add_traffic({passage(day=n): passed(1, n * DAY) for n in range(10)})
     while await ledger.prune_traffic(before, most, 2):
         pass
     found = shadow(path, "testing", None, EVER, 9)
-    assert (found.messages, found.last) == (left, 9 * HOUR)
+    assert (found.messages, found.last) == (left, 9 * DAY)

@@ -117,7 +117,7 @@ class Stuck:
 
 async def test_counts_of_deliveries_go_with_the_violations(ledger: Ledger, tmp_path: Path) -> None:
     counted = {
-        Passage("testing", "d.test", day * 24, "verified", ()): Passed(1, 1, day * DAY, day * DAY)
+        Passage("testing", "d.test", day, "verified", ()): Passed(1, 1, day * DAY, day * DAY)
         for day in range(100)
     }
     await ledger.add_traffic(counted)

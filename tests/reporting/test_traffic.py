@@ -42,22 +42,22 @@ class Book:
         raise NotImplementedError
 
 
-def passage(one: Handover, hour: int = 0) -> Passage:
-    return Passage(one.mode, one.domain, int(NOW // 3600) + hour, one.level, one.flaws)
+def passage(one: Handover, day: int = 0) -> Passage:
+    return Passage(one.mode, one.domain, int(NOW // 86_400) + day, one.level, one.flaws)
 
 
-async def test_what_is_alike_within_an_hour_is_one() -> None:
+async def test_what_is_alike_within_a_day_is_one() -> None:
     book = Book()
     traffic = Traffic(book)
     traffic.count([BAD, GOOD], NOW)
     traffic.count([BAD], NOW + 10)
-    traffic.count([BAD], NOW + 3600)
+    traffic.count([BAD], NOW + 86_400)
     await traffic.write()
     assert book.written == [
         {
             passage(BAD): Passed(2, 4, NOW, NOW + 10),
             passage(GOOD): Passed(1, 1, NOW, NOW),
-            passage(BAD, 1): Passed(1, 2, NOW + 3600, NOW + 3600),
+            passage(BAD, 1): Passed(1, 2, NOW + 86_400, NOW + 86_400),
         }
     ]
 
