@@ -155,6 +155,119 @@ async def test_many_in_parallel(world: World) -> None:
     assert desk.mx.connections <= 3
 
 
+class TestDemand:
+    """While a connection is new, another one is waited for a little before it is opened."""
+
+    @staticmethod
+    async def hold(desk: Bench, busy: AsyncExitStack) -> Session:
+        session = await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
+        await session.deliver(mail(), ["u@d.test"], content_of(BODY))
+        return session
+
+    @staticmethod
+    async def use(desk: Bench, mode: str = "enforce") -> Session:
+        async with desk.pool.session(desk.key(mode=mode), Level.VERIFIED) as session:
+            return session
+
+    async def test_a_new_one_is_waited_for(self, world: World) -> None:
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            waiting = asyncio.ensure_future(self.use(desk))
+            await asyncio.sleep(0)
+        assert await waiting is session
+        await desk.pool.aclose()
+        assert desk.mx.connections == 1
+
+    async def test_one_at_a_time_is_opened(self, world: World) -> None:
+        """The first in line gets the connection, the second opens the next, the third waits."""
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            waiting = [asyncio.ensure_future(self.use(desk)) for _ in range(3)]
+            await asyncio.sleep(0)
+        first, second, third = await asyncio.gather(*waiting)
+        assert (first, third) == (session, session)
+        assert second is not session
+        await desk.pool.aclose()
+
+    async def test_one_in_steady_use_is_not_waited_for(self, world: World) -> None:
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            await self.hold(desk, busy)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            assert await self.use(desk) is not session
+            assert desk.pool._step == 0
+        await desk.pool.aclose()
+
+    async def test_a_slow_one_not_for_long(self, world: World) -> None:
+        """As many more are opened as are new, step by step, up to the limit."""
+        desk = await bench(world, per_key=6)
+        steps: list[int] = []
+
+        async def take(busy: AsyncExitStack) -> None:
+            session = desk.pool.session(desk.key(), Level.VERIFIED)
+            await busy.enter_async_context(session)
+            steps.append(desk.pool._step)
+
+        async with AsyncExitStack() as busy:
+            await self.hold(desk, busy)
+            waiting = [asyncio.ensure_future(take(busy)) for _ in range(6)]
+            await asyncio.wait(waiting[:5])
+            assert [step - steps[0] for step in steps] == [0, 1, 1, 2, 2]
+            assert not waiting[5].done()
+        await waiting[5]
+        await busy.aclose()
+        await desk.pool.aclose()
+
+    async def test_another_key_is_not_waited_for(self, world: World) -> None:
+        """STS-97: a busy connection of testing mode says nothing to enforce."""
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            assert await self.use(desk, "testing") is not session
+            assert desk.pool._step == 0
+        await desk.pool.aclose()
+
+    async def test_broken_one_is_not_waited_for(self, world: World) -> None:
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            waiting = asyncio.ensure_future(self.use(desk))
+            await asyncio.sleep(0)
+            session.abort()
+        assert await waiting is not session
+        await desk.pool.aclose()
+
+    @pytest.mark.parametrize("released", [False, True])
+    async def test_who_waits_is_cancelled(self, world: World, released: bool) -> None:
+        """Neither a slot is lost nor the connection that had just become his."""
+        desk = await bench(world, per_key=1)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            waiting = asyncio.ensure_future(self.use(desk))
+            await asyncio.sleep(0)
+            if released:
+                await busy.aclose()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert await self.use(desk) is session
+        await desk.pool.aclose()
+
+    async def test_lost_while_it_changed_hands(self, world: World) -> None:
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            session = await self.hold(desk, busy)
+            waiting = asyncio.ensure_future(self.use(desk))
+            await asyncio.sleep(0)
+            await busy.aclose()
+            session.abort()
+        assert await waiting is not session
+        await desk.pool.aclose()
+
+
 async def test_cancelled_amid_a_dialogue(world: World) -> None:
     """Nobody knows where such a connection stands: it is not used again, and no slot is lost."""
     desk = await bench(world, per_key=1)
