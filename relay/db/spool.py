@@ -1,7 +1,9 @@
 """The queue and the outbox of findings in SQLite: one database for one relay process."""
 
+import math
 import os
 import sqlite3
+import time
 from asyncio import Future
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +17,8 @@ from relay.errors import StorageFullError
 from relay.evidence import Finding
 from relay.queue.job import Claim, Settlement
 
+_ROOM_KNOWN = 0.1  # seconds that a look at the disk's free space holds good
+
 
 class Spool:
     """A QueueStore and an Outbox; everything goes through one committer."""
@@ -27,6 +31,7 @@ class Spool:
         """
         self._path = path
         self.reserve = reserve
+        self._roomy_until = -math.inf  # by the system's monotonic clock
         db = open_database(path, "spool", durable=True)
         self._uuid = _uuid(db, path)
         self._committer = Committer(db, path)
@@ -98,7 +103,11 @@ class Spool:
         """See Outbox."""
         return await self._committer.run(outbox.lost)
 
+    # Asking costs as much as a statement, and a disk is not filled in a moment
     def _check_room(self) -> None:
+        now = time.monotonic()
+        if now < self._roomy_until:
+            return
         with storage_errors(self._path):
             disk = os.statvfs(self._path.parent)
         free = disk.f_bavail * disk.f_frsize
@@ -106,6 +115,7 @@ class Spool:
             raise StorageFullError(
                 f"{self._path.parent}: {free} octets free, less than storage.reserve"
             )
+        self._roomy_until = now + _ROOM_KNOWN
 
 
 def _uuid(db: sqlite3.Connection, path: Path) -> str:

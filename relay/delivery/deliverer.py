@@ -159,8 +159,12 @@ class Deliverer:
         await self._pool.aclose()
 
     def _ordered(self, hosts: Iterable[Host], now: float) -> list[Host]:
-        order = self._silent.ordered
-        return [replace(host, addresses=order(host.addresses, now)) for host in hosts]
+        return [self._with_silent_last(host, now) for host in hosts]
+
+    def _with_silent_last(self, host: Host, now: float) -> Host:
+        if len(host.addresses) < 2:
+            return host
+        return replace(host, addresses=self._silent.ordered(host.addresses, now))
 
     async def _act(self, attempt: Attempt, next_hop: NextHop, mode: str, load: _Load) -> None:
         port = next_hop.port or self._settings.port

@@ -22,8 +22,8 @@ class OwnAddresses:
 
     def has_address(self, address: str, port: int) -> bool:
         """Whether a connection to this address and port would reach one of our listeners."""
-        ip = ip_address(address)
-        return any(_reaches(ip, host) for host, listening in self.listeners if listening == port)
+        hosts = [host for host, listening in self.listeners if listening == port]
+        return any(_reaches(ip_address(address), host) for host in hosts)
 
 
 def _reaches(ip: IPv4Address | IPv6Address, listener: str) -> bool:

@@ -13,6 +13,7 @@ from relay.delivery.route import Route, Router
 from relay.delivery.terms import Rules, Terms, terms_for
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
+from relay.mta_sts.policy import Policy
 from relay.reply import Reply, Severity
 from relay.resolver import MxRecord
 
@@ -44,7 +45,7 @@ class Plan:
         hosts = () if isinstance(self.route, Blame) else self.route.hosts
         policy = self.found.policy if self.found else None
         # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
-        return tuple(replace(one, listed=validate_mx(one.name, policy).valid) for one in hosts)
+        return tuple(_judged(one, policy) for one in hosts)
 
     def terms(self, rules: Rules) -> Terms:
         """What binds the attempt; `rules` are those of all mail."""
@@ -94,6 +95,11 @@ class Planner:
             found = both.create_task(look_up)
             route = await self._router.locate(next_hop, records)
         return Plan(next_hop, route, found.result(), records)
+
+
+def _judged(host: Host, policy: Policy | None) -> Host:
+    listed = validate_mx(host.name, policy).valid
+    return host if host.listed == listed else replace(host, listed=listed)
 
 
 # As with Postfix's relayhost: what is wrong with a route is the operator's to mend, so that no mail
