@@ -30,8 +30,8 @@ from relay.mta_sts.freshness import (
 from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, SeenBy, parse_policy
 from relay.mta_sts.store import PolicyStore
 from relay.mta_sts.upkeep import due_at, is_worth_a_warning
+from relay.mta_sts.warnings import warn, warn_of_failures
 from relay.resolver import Resolver
-from relay.timestamp import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +96,7 @@ class PolicyFinder:
         the record is not taken from a memory older than that. A live cached policy outlives any
         trouble (RFC 8461 §3.3); trouble without one is no policy, with the error and a finding.
         """
-        resolver = self._resolver if since is None else self._resolver.since(since)
-        discovery = await discover(resolver, domain)
-        cached = self._store.load(domain)
+        discovery, cached = await self._look(domain, since)
         now = self._clock.now()
         decision = decide(cached, discovery, now)
         if discovery.id is None:
@@ -110,6 +108,20 @@ class PolicyFinder:
         if cached and decision.step is Step.RENEWED and is_overcome(cached, now):
             await self._keep(replace(cached, failure=None))
         return _found(cached, decision, discovery.id, now)
+
+    # Another process may have seen a newer record than this one remembers: what is older than the
+    # cached policy's fetch does not undo it
+    async def _look(
+        self, domain: Domain, since: float | None
+    ) -> tuple[Discovery, CachedPolicy | None]:
+        resolver = self._resolver if since is None else self._resolver.since(since)
+        discovery = await discover(resolver, domain)
+        cached, now = self._store.load(domain), self._clock.now()
+        if cached and is_live(cached, now) and discovery.id not in (None, cached.record_id):
+            age = max(0.0, now - cached.fetched_at)
+            resolver = resolver.since(asyncio.get_running_loop().time() - age)
+            return await discover(resolver, domain), self._store.load(domain)
+        return discovery, cached
 
     async def find_all(
         self, domains: Iterable[Domain], *, refresh: bool = False, at_once: int = 20
@@ -167,7 +179,7 @@ class PolicyFinder:
         fresh = CachedPolicy(domain, record_id, policy, body.decode("utf-8", "replace"), now)
         before = await self._save(fresh, seen_by)
         findings = alarms(before, fresh, now) if before and is_live(before, now) else ()
-        _warn(findings)
+        warn(findings)
         return Found(PolicyResult(applied(fresh, None), "found"), fresh.snapshot(), findings, body)
 
     # RFC 8461 §3.3: a failed fetch neither replaces nor shortens the policy that is kept
@@ -203,7 +215,7 @@ class PolicyFinder:
         if discovery.error:
             return replace(found, findings=(trouble(domain, found.snapshot, error, now),))
         findings = removed(kept, error, now)
-        _warn(findings)
+        warn(findings)
         return replace(found, findings=findings)
 
     async def _save(self, fresh: CachedPolicy, seen_by: SeenBy) -> CachedPolicy | None:
@@ -219,7 +231,7 @@ class PolicyFinder:
         now = self._clock.now()
         if kept.failure and is_worth_a_warning(kept, now):
             kept = replace(kept, failure=replace(kept.failure, told_at=now))
-            _warn_of_failures(kept)
+            warn_of_failures(kept)
         due = due_at(kept, now, self._dice.random())
         try:
             return await self._store.keep_failure(kept.domain, kept.failure, due)
@@ -234,23 +246,3 @@ def _found(
     live = is_live(cached, now)
     snapshot = cached.snapshot() if cached and live else None
     return Found(result_of(cached, decision, record_id), snapshot)
-
-
-def _warn(findings: Iterable[Finding]) -> None:
-    for finding in findings:
-        log.warning("%s: %s", finding.domain, finding.detail)
-
-
-def _warn_of_failures(cached: CachedPolicy) -> None:
-    policy, failure = cached.policy, cached.failure
-    if not policy or not failure:
-        return
-    log.warning(
-        "%s: its policy of mode %s could not be refreshed %d times since %s and ends at %s: %s",
-        cached.domain,
-        policy.mode,
-        failure.count,
-        rfc3339(failure.since),
-        rfc3339(cached.expires),
-        failure.message,
-    )

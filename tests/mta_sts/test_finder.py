@@ -418,6 +418,33 @@ async def test_sts_71_who_sees_a_new_id_does_not_take_the_old_body(
     assert (await first).policy.id == "1"
 
 
+async def test_sts_64_an_older_record_does_not_undo_what_another_process_fetched(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD, id="1")
+    here, there = finder_in(world, table, clock), finder_in(world, table, clock)
+    await here.find(D)
+    clock.ahead = 1.0
+    site = world.policy_host(D, GOOD.replace("enforce", "testing"), id="2")
+    assert (await there.find(D)).policy.id == "2"
+    fetched = len(site.requests)
+    # its own memory of the record would last for minutes
+    found = await here.find(D)
+    assert (found.result.status, found.policy.id) == ("renewed", "2")
+    assert len(site.requests) == fetched
+
+
+async def test_sts_64_a_record_that_goes_back_counts(
+    world: World, table: PolicyTable, clock: SetClock
+) -> None:
+    world.policy_host(D, GOOD, id="2")
+    finder = finder_in(world, table, clock)
+    await finder.find(D)
+    world.policy_host(D, GOOD, id="1")
+    clock.ahead = 301.0
+    assert (await finder.find(D)).policy.id == "1"
+
+
 async def test_who_asks_on_is_told_what_failed_though_the_first_has_gone(
     finder: PolicyFinder, world: World
 ) -> None:

@@ -52,7 +52,7 @@ class Domains:
         raise NotImplementedError
 
     def since(self, moment: float) -> "Domains":
-        raise NotImplementedError
+        return self  # remembers nothing
 
     async def fetch(self, domain: Domain) -> bytes:
         self.requests += 1
