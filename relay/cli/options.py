@@ -32,6 +32,7 @@ def examples(*commands: str) -> str:
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _GRAPHIC = re.compile(r"[!-~]{1,1024}", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _AGES = ("1h", "24h", "7d", "30d")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -52,7 +53,7 @@ def settings_from(config_path: str | None) -> config.Settings:
 
 
 class Moment(click.ParamType[float]):
-    """A time in the past: an age such as "24h", or an RFC 3339 time."""
+    """A time in the past: an age such as "24h", an RFC 3339 time, or a date (its start in UTC)."""
 
     name = "age or time"
 
@@ -65,11 +66,13 @@ class Moment(click.ParamType[float]):
     ) -> float:
         if age := _AGE.fullmatch(str(value)):
             return self._now - int(age[1]) * _UNITS[age[2]]
+        text = str(value)
         try:
-            return parse_rfc3339(str(value))
+            return parse_rfc3339(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
         except ValueError:
             self.fail(
-                f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-09-01T07:00:00Z)"
+                f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-09-01T07:00:00Z) "
+                "nor a date (2026-09-01)"
             )
 
     def shell_complete(
