@@ -42,6 +42,7 @@ from relay.wiring import (
     build_finder,
     build_resolver,
     delivery_settings,
+    remembering,
     watch_view,
 )
 
@@ -100,6 +101,7 @@ class Relay:
             loop.create_task(self._traffic.run()),
             loop.create_task(self._retention.run()),
             loop.create_task(self._watch.run()),
+            loop.create_task(self._stores.levels.run(self._clock)),
             loop.create_task(self._refresher.run()),  # the last: it is renewed
         ]
         for task in self._tasks:
@@ -160,6 +162,7 @@ class Relay:
         resolver = build_resolver(settings, self._clock)
         finder = build_finder(settings, resolver, self._stores.policies, self._clock)
         dice = random.Random()  # noqa: S311 - spreads load, guards nothing
+        delivery = remembering(settings, delivery, self._stores.levels.level_of)
         self._deliverer = Deliverer(delivery, resolver, finder.find, self._clock, dice)
         self._scout = self._deliverer.scout()
         self._refresher = Refresher(finder, self._stores.policies, self._clock, self._note_findings)
@@ -240,6 +243,8 @@ class Relay:
         self._watch.note(settlement)
         now = self._clock.now()
         self._traffic.count(result.handovers, now)
+        if self._settings.tls.remember:
+            self._stores.levels.note(result.handovers, now)
         for event, fields in events_of(settlement, result, now):
             self._journal.write(event, **fields)
 

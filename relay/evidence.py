@@ -19,6 +19,7 @@ class Failure(StrEnum):
     POLICY_REMOVED = "policy-removed"
     POLICY_WEAKENED = "policy-weakened"
     POLICY_REPLACED = "policy-replaced"
+    TLS_DOWNGRADE = "tls-downgrade"
 
     # RFC 8460 §4.3: a host that the policy does not list has no type of its own, nor has a policy
     # that protects less
@@ -33,6 +34,7 @@ _WITHOUT_TYPE = (
     Failure.POLICY_REMOVED,
     Failure.POLICY_WEAKENED,
     Failure.POLICY_REPLACED,
+    Failure.TLS_DOWNGRADE,
 )
 
 
@@ -95,7 +97,7 @@ class Finding:
     `policy` None: no policy was had. `mx` None and `queue_id` None: no delivery was concerned, or
     (queue_id) the finding has not yet been settled with its job. `detail` is one sentence for a
     person. `time` is in seconds since 1970; `recipients` counts those of the attempt. `handshake`
-    None: no certificate was refused.
+    None: no certificate was refused. `cause` is what a downgrade came by, else None.
     """
 
     time: float
@@ -109,6 +111,7 @@ class Finding:
     queue_id: str | None = None
     recipients: int = 0
     handshake: Handshake | None = None
+    cause: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

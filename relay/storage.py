@@ -13,6 +13,7 @@ from relay.db.ledger import Ledger
 from relay.db.lock import StorageLock
 from relay.db.policies import PolicyTable
 from relay.db.spool import Spool
+from relay.db.tls_levels import TlsLevels
 from relay.errors import StorageDamagedError
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,12 @@ class Stores:
     lock: StorageLock | None
     spool: Spool
     policies: PolicyTable
+    levels: TlsLevels
     ledger: Ledger
 
     def close(self) -> None:
         """Finish what waits, close all, and let another relay have the storage."""
-        for store in (self.spool, self.policies, self.ledger):
+        for store in (self.spool, self.levels, self.policies, self.ledger):
             store.close()
         if self.lock:
             self.lock.release()
@@ -97,6 +99,9 @@ def open_stores(settings: Settings, worker: Worker, damaged: Path | None, now: f
         undo.callback(spool.close)
         policies = open_sound(PolicyTable, directory / POLICIES, now)
         undo.callback(policies.close)
-        stores = Stores(lock, spool, policies, open_sound(Ledger, directory / LEDGER, now))
+        levels = TlsLevels(directory / POLICIES)
+        undo.callback(levels.close)
+        ledger = open_sound(Ledger, directory / LEDGER, now)
+        stores = Stores(lock, spool, policies, levels, ledger)
         undo.pop_all()
         return stores

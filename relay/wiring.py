@@ -1,6 +1,7 @@
 """From the configuration to what each part of the relay is built from. Starts nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from relay import config
 from relay.address import Domain
@@ -11,6 +12,7 @@ from relay.delivery.caller import Sources
 from relay.delivery.deliverer import DeliverySettings
 from relay.delivery.own import OwnAddresses
 from relay.delivery.scout import Scout
+from relay.delivery.terms import Recall
 from relay.evidence import Finding
 from relay.inbound.certificate import CertificateFiles
 from relay.inbound.hooks import AcceptHooks, AcceptSettings
@@ -122,6 +124,14 @@ def watch_view(
         return (cached.record_id, cached.policy) if cached else None
 
     return View(scout.policy_domain, known, look, settings.queue.watch)
+
+
+def remembering(settings: Settings, delivery: DeliverySettings, recall: Recall) -> DeliverySettings:
+    """The same, with what is remembered of domains, where the configuration wants that."""
+    remember = settings.tls.remember
+    if not remember:
+        return delivery
+    return replace(delivery, tls=replace(delivery.tls, recall=recall, strict=remember == "enforce"))
 
 
 def accept_settings(settings: Settings) -> AcceptSettings:

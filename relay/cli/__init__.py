@@ -20,6 +20,7 @@ _COMMANDS = {
     "policy": "Show MTA-STS policies and what is sloppy; list, forget, warm.",
     "violations": "Show what was wrong with hosts and policies, and what was done.",
     "explain": "Explain what would happen now to mail for an address, and why.",
+    "tls": "Show or forget the TLS that is remembered of domains.",
     "alert": "Try whether alerts arrive.",
     "queue": "Show, retry, hold, release or drop queued mail.",
     "user": "Keep the users who may send from elsewhere.",

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from relay.address import Domain
@@ -10,6 +11,7 @@ from relay.cli.policy_look_up import LookUps, look_ups
 from relay.cli.policy_text import View
 from relay.clock import SystemClock
 from relay.config import Settings
+from relay.db.tls_levels import read_level
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.deliverer import DeliverySettings, build_caller, build_planner
 from relay.delivery.hop import HopReport, Host
@@ -22,7 +24,8 @@ from relay.evidence import PolicySnapshot
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy, PolicyResult
-from relay.wiring import delivery_settings
+from relay.storage import POLICIES
+from relay.wiring import delivery_settings, remembering
 
 
 def explain_online(settings: Settings, question: Question, queued: Queued) -> Explanation:
@@ -31,7 +34,8 @@ def explain_online(settings: Settings, question: Question, queued: Queued) -> Ex
 
 
 async def _explain(settings: Settings, question: Question, queued: Queued) -> Explanation:
-    delivery = delivery_settings(settings)
+    recall = partial(read_level, settings.storage_directory / POLICIES)
+    delivery = remembering(settings, delivery_settings(settings), recall)
     async with look_ups(settings) as desk:
         dice = Random()  # noqa: S311 - the order of equal hosts, as a delivery has it
         planner = build_planner(delivery, desk.resolver, desk.find, dice)

@@ -85,7 +85,8 @@ def _floor(terms: Terms) -> str:
     setting = terms.floor or f"tls.{'testing' if terms.mode == 'testing' else 'no_policy'}"
     if len(terms.ladder) == 1:
         return f"{best} and nothing less ({setting})"
-    return f"{best} is tried first, {least} will do ({setting})"
+    seen = f"; {terms.remembered.words} was seen before" if terms.remembered else ""
+    return f"{best} is tried first, {least} will do ({setting}){seen}"
 
 
 def _waiver(waiver: Waiver, now: float) -> str:

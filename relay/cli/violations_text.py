@@ -25,6 +25,7 @@ _WORDS = {
     "policy-removed": "policy record gone",
     "policy-weakened": "policy weakened",
     "policy-replaced": "policy's hosts replaced",
+    "tls-downgrade": "less TLS than before",
 }
 _STYLES = {"refused": "red", "delivered": "yellow", "waived": "magenta"}
 

@@ -89,11 +89,15 @@ _LEVELS = values.one_of("opportunistic", "encrypt", "verify")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Whom to trust (`ca_file` None: the system), and the least TLS where enforce does not rule."""
+    """Whom to trust (`ca_file` None: the system), and the least TLS where enforce does not rule.
+
+    `remember` "enforce": also what was once seen of a domain.
+    """
 
     ca_file: Path | None = setting(values.path)  # noqa: RUF009
     testing: str = setting(_LEVELS, "encrypt")
     no_policy: str = setting(_LEVELS, "opportunistic")
+    remember: bool | str = setting(values.remember, written=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

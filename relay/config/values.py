@@ -95,6 +95,13 @@ def argument(value: object) -> str:
     return text
 
 
+def remember(value: object) -> bool | str:
+    """Whether TLS levels are remembered, and ("enforce") nothing less will do."""
+    if isinstance(value, bool) or value == "enforce":
+        return value if isinstance(value, bool) else "enforce"
+    raise ValueError('must be true, false or "enforce"')
+
+
 def one_of(*words: str) -> Callable[[object], str]:
     """One of these words."""
 

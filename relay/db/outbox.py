@@ -74,6 +74,7 @@ def _finding(text: str) -> Finding:
     if policy:
         policy = PolicySnapshot(**{**policy, "mx": tuple(policy["mx"])})
     row["failure"] = row["failure"] and Failure(row["failure"])
+    row["cause"] = Failure(row["cause"]) if row.get("cause") else None
     row["action"] = Action(row["action"])
     row["addresses"] = tuple(row["addresses"])
     handshake = _handshake(row.pop("handshake", None))

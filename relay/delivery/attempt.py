@@ -25,7 +25,7 @@ from relay.delivery.hop import (
     Waived,
 )
 from relay.delivery.terms import Terms
-from relay.delivery.tls import reason_for, rungs_below
+from relay.delivery.tls import Level, reason_for, rungs_below
 from relay.delivery.waiver import ended_waiver, find_waiver
 from relay.evidence import Action, Failure, Finding, Handover
 from relay.outcome import DeliveryResult, Outcome, Reason
@@ -122,6 +122,7 @@ class Attempt:
                         self._hold(host, flaw, hop)
                         return report
                     self._note(host, flaw, Action.DELIVERED, address)
+                    self._note_drop(host, flaw, rungs[0], Action.DELIVERED, hop)
                     flaws.append(flaw.failure)
                 case Exchange():
                     self._take(hop, report)
@@ -171,6 +172,8 @@ class Attempt:
         if waived := self._waived(flaw, hop):
             self._opened.append((host, waived))
             return
+        if hop:
+            self._note_drop(host, held, Level.CLEAR, Action.REFUSED, hop)
         cause = blame.unprotected(reason, flaw.failure, text, host.name)
         self._charge(replace(cause, address=hop.address if hop else None))
 
@@ -205,6 +208,17 @@ class Attempt:
         elif not host.listed:
             self._note(host, self._mismatch(host), Action.DELIVERED)
 
+    # Mail has reached this domain better protected before: somebody on the way may be the cause
+    def _note_drop(self, host: Host, flaw: Flaw, to: Level, action: Action, hop: Hop) -> None:
+        terms = self._terms
+        if terms.remembered is None or to >= terms.remembered or hop.waived:
+            return
+        if find_waiver(terms.waivers, flaw.failure, self._now):
+            return
+        before = f"mail for {terms.domain} has been taken over {terms.remembered.words} before"
+        drop = Flaw(Failure.TLS_DOWNGRADE, f"{flaw.detail}; {before}", flaw.handshake, flaw.failure)
+        self._note(host, drop, action, hop.address)
+
     def _note_handover(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
         if taken := report.taken:
             terms, seen = self._terms, tuple(dict.fromkeys(flaws))
@@ -221,12 +235,13 @@ class Attempt:
     def _note(self, host: Host, flaw: Flaw, action: Action, *addresses: str) -> None:
         # RFC 8461 §5: mode none and no policy ask for nothing, so nothing violates them; what a
         # waiver does is recorded all the same
-        if self._terms.mode not in ("enforce", "testing") and action is not Action.WAIVED:
+        is_asked = self._terms.mode in ("enforce", "testing") or flaw.cause
+        if not is_asked and action is not Action.WAIVED:
             return
         self._findings[host.name, flaw.failure] = Finding(
             time=self._now,
             domain=self._terms.domain,
-            policy=self._terms.snapshot,
+            policy=None if flaw.cause else self._terms.snapshot,
             failure=flaw.failure,
             detail=flaw.detail,
             action=action,
@@ -234,4 +249,5 @@ class Attempt:
             addresses=addresses or host.addresses,
             recipients=len(self._recipients),
             handshake=flaw.handshake,
+            cause=flaw.cause,
         )

@@ -29,12 +29,13 @@ class Host:
 class Flaw:
     """Why a host did not come up to a TLS level; `detail` is one sentence for a person.
 
-    `handshake` None: no certificate was refused.
+    `handshake` None: no certificate was refused. `cause` is what a downgrade came by, else None.
     """
 
     failure: Failure
     detail: str
     handshake: Handshake | None = None
+    cause: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

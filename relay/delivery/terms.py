@@ -1,24 +1,34 @@
 """What binds an attempt: the policy, our own least TLS levels, waivers. Pure; knows no hosts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.delivery.next_hop import NextHop, find_route
-from relay.delivery.tls import Floors, Ladder, Requirement, ladder_for
+from relay.delivery.tls import Floors, Ladder, Level, Requirement, down_to, ladder_for
 from relay.delivery.waiver import Waiver
 from relay.evidence import PolicySnapshot
 
 Waivers = Mapping[str, Sequence[Waiver]]
 """All waivers, by policy domain."""
 
+Recall = Callable[[str], Level | None]
+"""Gives the best level seen of a policy domain; None: none above clear text is remembered."""
+
+MEMORY = "tls.remember"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator asks of TLS: for all mail, for some domains (by pattern), and not yet."""
+    """What the operator asks of TLS: for all mail, for some domains (by pattern), and not yet.
+
+    `recall` None: what was seen before does not count; `strict`: nothing less will do.
+    """
 
     floors: Floors = field(default_factory=Floors)
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
     waivers: Waivers = field(default_factory=dict)
+    recall: Recall | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class Terms:
 
     `floor` is the setting that gave the lowest level; None: it is the mode's in [tls]. `is_routed`:
     a route's setting stands in the place of those. `waivers` are those of the domain, in force or
-    not.
+    not. `remembered` is a level that to stay below is a downgrade; None: nothing is.
     """
 
     domain: str
@@ -37,6 +47,7 @@ class Terms:
     floor: str | None = None
     waivers: Sequence[Waiver] = ()
     is_routed: bool = False
+    remembered: Level | None = None
 
 
 # RFC 8461 §3.4: with a route all of it is the next hop's, not the recipient's
@@ -52,5 +63,17 @@ def terms_for(next_hop: NextHop, mode: str, snapshot: PolicySnapshot | None, rul
         floor = required.name if raised.least(mode) is required.level else floor
         floors = raised
     ladder = ladder_for(mode, floors)
+    remembered = _remembered(domain, mode, ladder, rules)
+    if remembered and rules.strict:
+        ladder, floor = down_to(remembered), MEMORY
     waivers = rules.waivers.get(domain, ())
-    return Terms(domain, mode, snapshot, ladder, floor, waivers, next_hop.floors is not None)
+    routed = next_hop.floors is not None
+    return Terms(domain, mode, snapshot, ladder, floor, waivers, routed, remembered)
+
+
+# A floor that asks for as much anyway needs no memory
+def _remembered(domain: str, mode: str, ladder: Ladder, rules: Rules) -> Level | None:
+    if rules.recall is None or mode in ("enforce", "testing"):
+        return None
+    seen = rules.recall(domain)
+    return seen if seen and seen > ladder[-1] else None

@@ -14,6 +14,11 @@ class Level(IntEnum):
     ENCRYPTED = 1  # TLS, whoever it is at the other end
     VERIFIED = 2  # TLS, and the certificate is the host's by the trusted roots
 
+    @property
+    def words(self) -> str:
+        """For a sentence."""
+        return ("clear text", "TLS with any certificate", "verified TLS")[self]
+
 
 Ladder = tuple[Level, ...]
 """The levels to try at a host, best first; below the last one nothing is sent."""

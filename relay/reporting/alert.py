@@ -10,7 +10,12 @@ from relay.timestamp import rfc3339
 VERSION = 1
 """The `v` of an alert: one more where the meaning of a key changes, not where keys are added."""
 
-_DOWNGRADES = {Failure.POLICY_REMOVED, Failure.POLICY_WEAKENED, Failure.POLICY_REPLACED}
+_DOWNGRADES = {
+    Failure.POLICY_REMOVED,
+    Failure.POLICY_WEAKENED,
+    Failure.POLICY_REPLACED,
+    Failure.TLS_DOWNGRADE,
+}
 _SAMPLE_ID = "0" * 12
 
 

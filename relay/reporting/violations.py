@@ -24,7 +24,7 @@ def to_record(finding: Finding, record_id: str) -> Record | None:
         "mode": _mode(policy),
         "mx": finding.mx,
         "reason": finding.failure.value,
-        "result_type": finding.failure.result_type,
+        "result_type": (finding.cause or finding.failure).result_type,
         "action": finding.action.value,
         "detail": finding.detail,
         "policy": None if policy is None else _policy(policy),

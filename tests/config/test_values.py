@@ -18,6 +18,8 @@ PARSERS = [
     values.message_size,
     values.storage_url,
     values.path,
+    values.remember,
+    values.argument,
     WORD,
     SMALL,
 ]
@@ -45,6 +47,10 @@ PARSERS = [
         (values.rate, "3600/h", 1.0),
         (values.size, "64MiB", 2**26),
         (values.path, "ca.pem", Path("ca.pem")),
+        (values.remember, True, True),
+        (values.remember, False, False),
+        (values.remember, "enforce", "enforce"),
+        (values.argument, "--loud", "--loud"),
         (WORD, "verify", "verify"),
         (SMALL, 9, 9),
     ],
@@ -56,6 +62,10 @@ def test_good(parse: Callable[[object], object], written: object, value: object)
 @pytest.mark.parametrize(
     ("parse", "written", "allowed"),
     [
+        (values.remember, 1, "true, false"),
+        (values.remember, "true", "true, false"),
+        (values.argument, "", "not empty"),
+        (values.argument, "a\0", "not empty"),
         (values.size, "64 MiB", '"50MiB"'),
         (values.size, -1, '"50MiB"'),
         (values.rate, "0/s", '"100/m"'),

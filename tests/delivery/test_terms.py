@@ -95,3 +95,30 @@ def test_sts_14_waivers_of_the_policy_domain_and_of_no_other() -> None:
         for domain in ("d.test", "x.d.test", "test", "e.test")
     }
     assert found == {"d.test": [mine], "x.d.test": [], "test": [], "e.test": [other]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "floors", "seen", "strict", "ladder", "remembered"),
+    [
+        ("none", LAX, VERIFIED, False, (VERIFIED, ENCRYPTED, CLEAR), VERIFIED),
+        ("none", LAX, VERIFIED, True, (VERIFIED,), VERIFIED),
+        ("none", LAX, ENCRYPTED, True, (VERIFIED, ENCRYPTED), ENCRYPTED),
+        ("none", LAX, None, True, (VERIFIED, ENCRYPTED, CLEAR), None),
+        pytest.param("none", STRICT, VERIFIED, True, (VERIFIED,), None, id="a floor asks for it"),
+        pytest.param(
+            "testing", LAX, VERIFIED, True, (VERIFIED, ENCRYPTED, CLEAR), None, id="policy"
+        ),
+    ],
+)
+def test_memory(
+    mode: str,
+    floors: Floors,
+    seen: Level | None,
+    strict: bool,
+    ladder: Ladder,
+    remembered: Level | None,
+) -> None:
+    rules = Rules(floors, recall={"d.test": seen}.get, strict=strict)
+    terms = terms_for(NextHop("d.test"), mode, None, rules)
+    assert (terms.ladder, terms.remembered) == (ladder, remembered)
+    assert terms.floor == ("tls.remember" if strict and remembered else None)

@@ -99,6 +99,7 @@ NAMELESS = [
     Failure.POLICY_REMOVED,
     Failure.POLICY_WEAKENED,
     Failure.POLICY_REPLACED,
+    Failure.TLS_DOWNGRADE,
 ]
 
 
@@ -132,3 +133,11 @@ def test_mode_none_is_no_policy_in_force() -> None:
 
 def test_a_finding_without_a_failure_is_no_violation() -> None:
     assert to_record(finding(SNAPSHOT, None), "a1") is None
+
+
+def test_a_downgrade_has_the_type_of_what_it_came_by() -> None:
+    drop = replace(finding(None, Failure.TLS_DOWNGRADE), cause=Failure.CERTIFICATE_EXPIRED)
+    record = to_record(drop, "a1")
+    assert record is not None
+    told = (record["reason"], record["result_type"])
+    assert told == ("tls-downgrade", "certificate-expired")
