@@ -1,24 +1,21 @@
 """The composition root: builds every part from the settings, starts it and stops it in order."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from relay import config
+from relay.bookkeeping import Bookkeeping
 from relay.clock import Clock, SystemClock
 from relay.config import Settings
-from relay.db.ledger import Ledger
 from relay.delivery.deliverer import Deliverer, DeliverySettings
 from relay.envelope import Envelope, Message, new_queue_id
 from relay.errors import RelayError
 from relay.events import events_of
-from relay.evidence import Finding
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.message import Origin
 from relay.mta_sts.refresh import Refresher
@@ -29,16 +26,10 @@ from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
 from relay.queue.settle import Rules
 from relay.queue.watch import View, Watch
-from relay.reporting.alerter import Alerter
-from relay.reporting.copier import Copier, entries_of
 from relay.reporting.journal import Journal
-from relay.reporting.log_file import LogFile
-from relay.reporting.retention import Retention
-from relay.reporting.traffic import Traffic
 from relay.storage import ALONE, Worker, open_stores
 from relay.wiring import (
     accept_settings,
-    build_channels,
     build_finder,
     build_resolver,
     delivery_settings,
@@ -68,6 +59,7 @@ class Relay:
         self._clock: Clock = SystemClock()
         delivery = delivery_settings(settings)
         self._stores = open_stores(settings, worker, damaged, self._clock.now())
+        self._books = Bookkeeping(settings, self._stores, self._clock)
         self._use(settings, delivery)
         self._deliveries: Counter[Deliverer] = Counter()  # under way
         self._scheduler = Scheduler(
@@ -81,32 +73,22 @@ class Relay:
         dice = random.Random().random  # noqa: S311 - spreads looks, guards nothing
         spool = self._stores.spool
         self._watch = Watch(spool, self._view(), self._note_release, self._clock, dice)
-        log_file = LogFile(settings.violation_log)
-        ledger = self._stores.ledger
-        self._alerter = Alerter(ledger, self._clock, settings.hostname, build_channels(settings))
-        self._copier = Copier(spool, ledger, log_file, self._alerter.wake)
-        self._traffic = Traffic(ledger)
-        self._retention = Retention(ledger, self._clock, settings.violations.keep)
         self._tasks: list[asyncio.Task[None]] = []
         self.hooks = AcceptHooks(self._accept, accept_settings(settings), self._clock)
 
     async def start(self) -> None:
         """Take up what an earlier run left, and begin to deliver. Raises StorageError."""
         await self._stores.spool.release_all()
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._scheduler.run()),  # the first: nothing goes on without it
-            loop.create_task(self._alerter.run()),  # before what it is to tell of
-            loop.create_task(self._copier.run()),
-            loop.create_task(self._traffic.run()),
-            loop.create_task(self._retention.run()),
-            loop.create_task(self._watch.run()),
-            loop.create_task(self._stores.levels.run(self._clock)),
-            loop.create_task(self._refresher.run()),  # the last: it is renewed
+        works = [
+            self._scheduler.run(),  # the first: nothing goes on without it
+            *self._books.works(),
+            self._watch.run(),
+            self._refresher.run(),  # the last: it is renewed
         ]
+        self._tasks = [asyncio.get_running_loop().create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(_tell_end)
-        self._copier.wake()
+        self._books.wake()
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Wait until told to stop. Raises RelayError where the relay cannot go on.
@@ -134,7 +116,7 @@ class Relay:
 
     def reopen_logs(self) -> None:
         """Open the violation log anew (SIGHUP)."""
-        self._copier.reopen(self._settings.violation_log)
+        self._books.reopen_log()
 
     async def renew(self, settings: Settings) -> None:
         """Go on with other settings; deliveries under way end with the old ones.
@@ -148,9 +130,7 @@ class Relay:
         self._stores.spool.reserve = settings.storage.reserve
         self._scheduler.renew(self._rules(), config.domain_bounds(settings))
         self.hooks.renew(accept_settings(settings))
-        self._retention.keep = settings.violations.keep
-        self._alerter.renew(settings.hostname, build_channels(settings))
-        self.reopen_logs()
+        self._books.renew(settings)
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.get_running_loop().create_task(self._refresher.run())
         self._tasks[-1].add_done_callback(_tell_end)
@@ -165,7 +145,9 @@ class Relay:
         delivery = remembering(settings, delivery, self._stores.levels.level_of)
         self._deliverer = Deliverer(delivery, resolver, finder.find, self._clock, dice)
         self._scout = self._deliverer.scout()
-        self._refresher = Refresher(finder, self._stores.policies, self._clock, self._note_findings)
+        self._refresher = Refresher(
+            finder, self._stores.policies, self._clock, self._books.note_findings
+        )
 
     # A deliverer of former settings closes its connections after its last delivery
     async def _deliver(
@@ -199,8 +181,7 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._scout.aclose()
         await self._deliverer.aclose()
-        await self._copier.aclose()
-        await self._traffic.aclose()
+        await self._books.aclose()
         await asyncio.to_thread(self._stores.close)
 
     async def _accept(self, message: Message, origin: Origin) -> None:
@@ -216,13 +197,9 @@ class Relay:
             size=len(message.content),
         )
 
-    async def _note_findings(self, findings: Sequence[Finding]) -> None:
-        await self._stores.spool.add_findings(findings)
-        self._copier.wake()
-
     def _view(self) -> View:
         policies = self._stores.policies
-        return watch_view(self._settings, self._scout, policies, self._note_findings)
+        return watch_view(self._settings, self._scout, policies, self._books.note_findings)
 
     def _note_release(self, seen: Prospect, text: str) -> None:
         self._journal.write("released", domain=seen.domain, host=seen.host, message=text)
@@ -239,12 +216,10 @@ class Relay:
 
     def _settled(self, settlement: Settlement, result: DeliveryResult) -> None:
         if settlement.findings:
-            self._copier.wake()
+            self._books.wake()
         self._watch.note(settlement)
         now = self._clock.now()
-        self._traffic.count(result.handovers, now)
-        if self._settings.tls.remember:
-            self._stores.levels.note(result.handovers, now)
+        self._books.count(result.handovers, now)
         for event, fields in events_of(settlement, result, now):
             self._journal.write(event, **fields)
 
@@ -253,13 +228,3 @@ def _tell_end(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()):
         known = isinstance(error, RelayError)
         log.critical("a part of the relay has ended: %s", error, exc_info=None if known else error)
-
-
-async def record_now(settings: Settings, ledger: Ledger, findings: Sequence[Finding]) -> None:
-    """Record what a command has found; a running relay's outbox is not this process's."""
-    entries = entries_of([(secrets.token_hex(16), finding) for finding in findings])
-    await ledger.append(entries)
-    log_file = LogFile(settings.violation_log)
-    with contextlib.closing(log_file):
-        for entry in entries:
-            log_file.write(entry.line)

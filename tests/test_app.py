@@ -83,7 +83,7 @@ async def test_a_bug_in_reporting_is_logged_and_mail_goes_on(
     settings: config.Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay = Relay(settings, journal())
-    monkeypatch.setattr(relay._copier, "run", fail)
+    monkeypatch.setattr(relay._books._copier, "run", fail)
     async with running(relay) as watching:
         await asyncio.wait(relay._tasks, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from relay.address import Domain
-from relay.app import record_now
+from relay.bookkeeping import record_now
 from relay.cli.policy_text import View
 from relay.clock import SystemClock
 from relay.config import Settings
