@@ -10,7 +10,7 @@ from relay.clock import Clock
 from relay.delivery.attempt import Attempt
 from relay.delivery.blame import Blame
 from relay.delivery.caller import Caller
-from relay.delivery.hop import Hop, HopReport
+from relay.delivery.hop import Hop, HopReport, Unreachable
 from relay.delivery.next_hop import NextHop
 from relay.delivery.plan import Plan, Planner
 from relay.delivery.probe import PATIENCE, Prober
@@ -65,16 +65,27 @@ class Scout:
         await asyncio.gather(*calls, return_exceptions=True)
 
     async def _call(self, hop: Hop, next_hop: NextHop, end: float) -> HopReport:
+        too_late = Unreachable(f"the look took longer than {_LONGEST:.0f} seconds")
+        if asyncio.get_running_loop().time() >= end:
+            return too_late
         port = next_hop.port or self._caller.port
         place = (replace(hop, waived=None), port)
-        call = self._calls.get(place)
-        if call is None:
-            prober = Prober(replace(self._caller, port=port), by_route=next_hop.route is not None)
-            call = asyncio.ensure_future(prober.call(hop, Envelope(None, _ANYBODY), end))
-            self._calls[place] = call
-            call.add_done_callback(lambda _: self._forget_later(place))
-        # a look that ends must not be the end of others
-        return await asyncio.shield(call)
+        call = self._calls.get(place) or self._begin(place, by_route=next_hop.route is not None)
+        # a look that ends, or whose time is over, must not be the end of others
+        try:
+            async with asyncio.timeout_at(end):
+                return await asyncio.shield(call)
+        except TimeoutError:
+            return too_late
+
+    def _begin(self, place: _Place, *, by_route: bool) -> asyncio.Task[HopReport]:
+        hop, port = place
+        prober = Prober(replace(self._caller, port=port), by_route=by_route)
+        end = asyncio.get_running_loop().time() + _LONGEST
+        call = asyncio.ensure_future(prober.call(hop, Envelope(None, _ANYBODY), end))
+        self._calls[place] = call
+        call.add_done_callback(lambda _: self._forget_later(place))
+        return call
 
     def _forget_later(self, place: _Place) -> None:
         asyncio.get_running_loop().call_later(_SHARED, self._calls.pop, place, None)

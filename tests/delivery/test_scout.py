@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from relay.delivery import scout as scouting
 from relay.delivery.credentials import Credentials
 from relay.delivery.next_hop import NextHop
 from relay.delivery.scout import Scout
@@ -117,3 +118,21 @@ async def test_who_hangs_up_leaves_no_call(world: World, office: Office) -> None
     mx.resume.set()
     assert await mx.endings.reach(1, 5)
     await deliverer.aclose()
+
+
+async def test_whose_look_takes_too_long_spoils_no_other(
+    world: World, office: Office, scout: Scout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow host before one that others have, too."""
+    slow = await world.mx_host("slow.d.test", stall_at="EHLO")
+    mx = await world.mx_host("mx.e.test")
+    world.domain("d.test", mx=[(10, slow.name), (20, mx.name)])
+    world.domain("e.test", mx=[(10, mx.name)])
+    for domain in ("d.test", "e.test"):
+        office.policies[domain] = found("enforce", slow.name, mx.name)
+    monkeypatch.setattr(scouting, "_LONGEST", 1.0)
+    assert (await scout.look("d.test")).host is None
+    monkeypatch.undo()
+    assert (await scout.look("e.test")).host == mx.name
+    assert mx.connections == 1
+    slow.resume.set()
