@@ -12,7 +12,7 @@ import pytest
 from relay.db.desk import Desk
 from relay.db.spool import Spool
 from relay.envelope import Envelope, Message
-from relay.errors import StorageError
+from relay.errors import StorageDamagedError, StorageError
 from relay.outcome import Prospect
 from relay.queue import watch
 from relay.queue.job import Last, Remainder, Settlement
@@ -40,6 +40,7 @@ class Side:
         self.gate.set()
         self.grown = asyncio.Event()
         self.policy_domain: Callable[[str], str] = lambda domain: domain
+        self.known: Callable[[str], object] = lambda _: None
         self.told: list[str] = []
 
     async def look(self, domain: str) -> Prospect:
@@ -53,7 +54,7 @@ class Side:
         return Prospect(name, "mx.test" if name in self.good else None, "verified TLSv1.3")
 
     def view(self, first: float | None = 0.01) -> View:
-        return View(lambda domain: self.policy_domain(domain), lambda _: None, self.look, first)
+        return View(lambda domain: self.policy_domain(domain), self.known, self.look, first)
 
     def hear(self, seen: Prospect, text: str) -> None:
         self.told.append(text)
@@ -199,3 +200,120 @@ async def test_trouble_with_the_store_is_told_and_waited_out(
         async with watching(spool, side):
             await side.until(lambda: side.looks["d.test"] == 1)
     assert caplog.messages == ["mail kept back by policies is not watched now: the disk is on fire"]
+
+
+async def test_who_is_good_for_looks_alone_lets_mail_go_ever_more_seldom(
+    spool: Spool, side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often its policy changes."""
+    monkeypatch.setattr(watch, "_TICK", 0.01)
+    flapping = iter(range(1_000_000))
+    side.known = lambda _: next(flapping)
+    side.good.add("d.test")
+    await keep_back(spool, "Q1", "d.test")
+    async with watching(spool, side) as made:
+        made.renew(side.view(3600.0))
+        await side.until(lambda: bool(side.told))
+        made.note(await keep_back(spool, "Q2", "d.test"))
+        looks = side.looks["d.test"]
+        await side.until(lambda: side.looks["d.test"] >= looks + 5)
+        assert len(side.told) == 1
+        made.renew(side.view(3600.0))  # whoever has changed the settings is not kept waiting
+        await side.until(lambda: len(side.told) == 2)
+    assert [job.next_attempt for job in Desk(tmp_path).jobs()] == [NOW, NOW]
+
+
+async def test_what_comes_back_at_once_is_not_let_go_without_end(
+    spool: Spool, side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_PAGE", 2)
+    for number in range(5):
+        await keep_back(spool, f"Q{number}", "d.test")
+    side.good.add("d.test")
+    hasten = spool.hasten
+
+    async def in_vain(domain: str, now: float, limit: int) -> int:
+        count = await hasten(domain, now, limit)
+        Desk(tmp_path).retry(
+            [next(j.id for j in Desk(tmp_path).jobs() if j.next_attempt == NOW)], LATER
+        )
+        return count
+
+    monkeypatch.setattr(spool, "hasten", in_vain)
+    async with watching(spool, side):
+        await side.until(lambda: bool(side.told))
+    assert side.told == ["mx.test verifies again: 9 messages for d.test leave now"]
+
+
+async def test_a_look_by_former_settings_decides_nothing(spool: Spool, side: Side) -> None:
+    await keep_back(spool, "Q1", "d.test")
+    side.gate.clear()
+    async with watching(spool, side) as made:
+        await side.until(lambda: side.under_way == 1)
+        former, side.gate = side.gate, asyncio.Event()
+        made.renew(side.view(3600.0))
+        await side.until(lambda: side.under_way == 2)
+        side.good.add("d.test")
+        former.set()
+        for name in ("e.test", "f.test", "g.test"):  # time for what it would have brought about
+            await keep_back(spool, name, name)
+        assert side.told == []
+        side.gate.set()
+        await side.until(lambda: len(side.told) == 1)
+
+
+async def test_settings_may_change_while_the_store_is_read(
+    spool: Spool, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.test", "b.test"):
+        await keep_back(spool, name, name)
+    asked, pages = spool.domains_kept_back, 0
+
+    async def read(after: str, limit: int) -> list[str]:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            made.renew(side.view())
+        return await asked(after, limit)
+
+    monkeypatch.setattr(spool, "domains_kept_back", read)
+    async with watching(spool, side) as made:
+        await side.until(lambda: side.looks.keys() == {"a.test", "b.test"})
+
+
+async def test_mail_that_comes_while_its_domain_is_given_up_is_watched(
+    spool: Spool, side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep_back(spool, "Q1", "d.test")
+    await keep_back(spool, "Q2", "e.test")
+    asked = spool.domains_kept_back
+    async with watching(spool, side) as made:
+        await side.until(lambda: side.looks["d.test"] >= 1)
+
+        async def read(after: str, limit: int) -> list[str]:
+            page = await asked(after, limit)
+            if after == "e.test" and not side.told:
+                side.told.append("too late to be seen")
+                made.note(await keep_back(spool, "Q3", "d.test"))
+            return page
+
+        monkeypatch.setattr(spool, "domains_kept_back", read)
+        Desk(tmp_path).drop(["Q1"])
+        await side.until(lambda: bool(side.told))
+        looks = side.looks["d.test"]
+        await side.until(lambda: side.looks["d.test"] > looks)
+
+
+async def test_a_damaged_store_ends_it(
+    spool: Spool, side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the relay begins anew, as it does where anything else finds that out."""
+    await keep_back(spool, "Q1", "d.test")
+
+    async def damaged(_: str) -> bool:
+        raise StorageDamagedError("malformed", tmp_path / "spool-0.db")
+
+    monkeypatch.setattr(spool, "keeps_back", damaged)
+    made = Watch(spool, side.view(0.01), side.hear, StillClock(), lambda: 0.5)
+    with pytest.raises(StorageDamagedError):
+        await asyncio.wait_for(made.run(), PATIENCE)
