@@ -219,11 +219,18 @@ class Attempt:
         drop = Flaw(Failure.TLS_DOWNGRADE, f"{flaw.detail}; {before}", flaw.handshake, flaw.failure)
         self._note(host, drop, action, hop.address)
 
+    # A host that takes the message in parts, a few recipients each, has still taken one
     def _note_handover(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
-        if taken := report.taken:
-            terms, seen = self._terms, tuple(dict.fromkeys(flaws))
-            how = (hop.host, hop.level.name.lower(), seen, taken, terms.is_routed)
-            self._handovers.append(Handover(terms.domain, terms.mode, *how))
+        if not report.taken:
+            return
+        terms, seen = self._terms, tuple(dict.fromkeys(flaws))
+        how = (hop.host, hop.level.name.lower(), seen, report.taken, terms.is_routed)
+        part = Handover(terms.domain, terms.mode, *how)
+        before = self._handovers[-1] if self._handovers else None
+        if before and replace(before, recipients=report.taken) == part:
+            part = replace(part, recipients=before.recipients + report.taken)
+            self._handovers.pop()
+        self._handovers.append(part)
 
     def _mismatch(self, host: Host) -> Flaw:
         patterns = self._terms.snapshot.mx if self._terms.snapshot else ("no host",)

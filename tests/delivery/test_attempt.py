@@ -287,6 +287,8 @@ def test_too_many_recipients() -> None:
     hops, result = play(reports, recipients=(ONE, TWO))
     assert hops == [f"{A1} VERIFIED"] * 2
     assert {one.status for one in result.outcomes} == {Status.DELIVERED}
+    # one message, however many transactions it took
+    assert [(one.mx, one.recipients) for one in result.handovers] == [("a.d.test", 2)]
 
 
 def test_452_without_progress_goes_on() -> None:
