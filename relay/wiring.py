@@ -128,10 +128,7 @@ def watch_view(
 
 def remembering(settings: Settings, delivery: DeliverySettings, recall: Recall) -> DeliverySettings:
     """The same, with what is remembered of domains, where the configuration wants that."""
-    remember = settings.tls.remember
-    if not remember:
-        return delivery
-    return replace(delivery, tls=replace(delivery.tls, recall=recall, strict=remember == "enforce"))
+    return replace(delivery, tls=config.tls_rules(settings, recall))
 
 
 def accept_settings(settings: Settings) -> AcceptSettings:

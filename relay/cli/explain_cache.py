@@ -1,6 +1,7 @@
 """What `relay explain` reads from policy cache and queue alone, without the network."""
 
 from dataclasses import replace
+from functools import partial
 
 from relay import config
 from relay.cli.explain_view import Explanation, Question, Queued
@@ -9,6 +10,7 @@ from relay.cli.policy_text import View
 from relay.cli.policy_way import Way
 from relay.clock import SystemClock
 from relay.config import Settings
+from relay.db.tls_level_reader import read_level
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.rehearsal import Verdict
 from relay.delivery.terms import terms_for
@@ -22,7 +24,8 @@ def explain_offline(
     view = _view(settings, way)
     hop = find_route(question.destination, config.next_hops(settings))
     mode = question.as_if or view.result.policy.mode
-    rules = config.tls_rules(settings)
+    recall = partial(read_level, settings.storage_directory / "policies.db")
+    rules = config.tls_rules(settings, recall)
     terms = terms_for(hop or NextHop(question.destination), mode, None, rules)
     return Explanation(
         question.address, Verdict("unknown"), queued, view, terms, as_if=question.as_if

@@ -11,7 +11,7 @@ from relay.cli.policy_look_up import LookUps, look_ups
 from relay.cli.policy_text import View
 from relay.clock import SystemClock
 from relay.config import Settings
-from relay.db.tls_levels import read_level
+from relay.db.tls_level_reader import read_level
 from relay.delivery.blame import Blame, outcome_of
 from relay.delivery.deliverer import DeliverySettings, build_caller, build_planner
 from relay.delivery.hop import HopReport, Host

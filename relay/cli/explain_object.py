@@ -55,7 +55,13 @@ def _policy(view: View) -> dict[str, Any]:
 
 def _terms(terms: Terms) -> dict[str, Any]:
     levels = [level.name.lower() for level in terms.ladder]
-    return {"mode": terms.mode, "levels": levels, "setting": terms.floor}
+    remembered = terms.remembered and terms.remembered.name.lower()
+    return {
+        "mode": terms.mode,
+        "levels": levels,
+        "setting": terms.floor,
+        "remembered": remembered,
+    }
 
 
 def _waiver(waiver: Waiver, now: float) -> dict[str, Any]:

@@ -9,20 +9,28 @@ from relay.config.settings import Settings
 from relay.timestamp import rfc3339
 
 if TYPE_CHECKING:
-    from relay.delivery.terms import Rules, Waivers
+    from relay.delivery.terms import Recall, Rules, Waivers
     from relay.delivery.tls import Requirement
 
 _NOTICE = 14  # days before a waiver's end in which it is told of
 _DAY = 86_400
 
 
-def tls_rules(settings: Settings) -> "Rules":
-    """What the configuration asks of TLS, for all mail and for single domains."""
+def tls_rules(settings: Settings, recall: "Recall | None" = None) -> "Rules":
+    """What the configuration asks of TLS, for all mail and for single domains; `recall` is asked
+    what was seen before only where that counts."""
     from relay.delivery.terms import Rules  # 5 ms, and not for commands
     from relay.delivery.tls import Floors
 
     floors = Floors(settings.tls.testing, settings.tls.no_policy)
-    return Rules(floors, _requirements(settings), _waivers(settings))
+    remember = settings.tls.remember
+    return Rules(
+        floors,
+        _requirements(settings),
+        _waivers(settings),
+        recall if remember else None,
+        strict=remember == "enforce",
+    )
 
 
 # Those that have ended too; each of one kind

@@ -28,6 +28,7 @@ _JOB_DOMAINS = f"""
 _JOB_HOSTS = f"SELECT DISTINCT {_HOST} AS word, NULL AS what FROM {_RECENT}"  # noqa: S608
 _POLICIES = "SELECT domain AS word, NULL AS what FROM policy"
 _PAST_POLICIES = f"{_POLICIES} UNION SELECT domain, NULL FROM past"  # noqa: S608
+_TLS = "SELECT domain AS word, iif(level = 2, 'verified', 'encrypted') AS what FROM tls_level"
 _VIOLATIONS = """
   SELECT record_id AS word, domain || ', ' || reason AS what
   FROM violation JOIN kind ON kind.id = kind ORDER BY violation.id DESC"""
@@ -60,6 +61,11 @@ def policy_domains(directory: Path, begin: str) -> list[Seen]:
 def past_policy_domains(directory: Path, begin: str) -> list[Seen]:
     """Domains whose policy is cached or was."""
     return _in(directory / "policies.db", _PAST_POLICIES, begin)
+
+
+def tls_domains(directory: Path, begin: str) -> list[Seen]:
+    """Domains whose TLS level is remembered, with it."""
+    return _in(directory / "policies.db", _TLS, begin)
 
 
 def violation_ids(directory: Path, begin: str) -> list[Seen]:

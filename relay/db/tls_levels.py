@@ -6,15 +6,14 @@ Looking one up is a look into a dict; a task keeps that true to the database.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from relay.clock import Clock
 from relay.db.committer import Committer
 from relay.db.connection import open_database, storage_errors
+from relay.db.tls_level_reader import ALL_ROWS, ONE_ROW, Remembered, remembered
 from relay.delivery.tls import Level
 from relay.evidence import Handover
 from relay.spacing import Spacing
@@ -27,8 +26,6 @@ _KEPT = 90 * _DAY  # seconds since a level was last reached
 _MOST = 100_000  # domains
 _PRUNE = 7200  # looks between two prunings
 
-_ALL = "SELECT domain, level, since, seen FROM tls_level ORDER BY domain"
-_ONE = "SELECT domain, level, since, seen FROM tls_level WHERE domain = ?"
 _CHANGES = "SELECT number, domain FROM tls_change WHERE number > ? ORDER BY number"
 _LAST_CHANGE = "SELECT coalesce(max(number), 0) FROM tls_change"
 _KEEP = """
@@ -39,16 +36,6 @@ _KEEP = """
 _FORGET_OLD = """
   DELETE FROM tls_level WHERE seen < ? OR domain IN
     (SELECT domain FROM tls_level ORDER BY seen DESC LIMIT -1 OFFSET ?)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is remembered of a domain; times in seconds since 1970, `seen` to the day."""
-
-    domain: str
-    level: Level
-    since: float
-    seen: float
 
 
 class TlsLevels:
@@ -114,17 +101,17 @@ class TlsLevels:
             self._load()  # more has changed than is kept of it
             return
         for domain in dict.fromkeys(domain for _, domain in changes):
-            row = self._reader.execute(_ONE, (domain,)).fetchone()
+            row = self._reader.execute(ONE_ROW, (domain,)).fetchone()
             self._known.pop(domain, None)
             if row:
-                self._known[domain] = _remembered(row)
+                self._known[domain] = remembered(row)
         self._number = changes[-1][0] if changes else self._number
         self._version = version
 
     def _load(self) -> None:
         self._version = self._data_version()
         self._number = int(self._reader.execute(_LAST_CHANGE).fetchone()[0])
-        self._known = {row[0]: _remembered(row) for row in self._reader.execute(_ALL)}
+        self._known = {row[0]: remembered(row) for row in self._reader.execute(ALL_ROWS)}
 
     def _data_version(self) -> int:
         return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
@@ -138,36 +125,12 @@ class TlsLevels:
             log.warning("TLS levels cannot be kept now: %s", error)
 
 
-def read_levels(path: Path) -> Iterator[Remembered]:
-    """Everything remembered, by domain. Raises StorageError."""
-    with closing(open_database(path, "policies", durable=False)) as db, storage_errors(path):
-        yield from map(_remembered, db.execute(_ALL).fetchall())
-
-
-def read_level(path: Path, domain: str) -> Level | None:
-    """The best level seen of a policy domain. Raises StorageError."""
-    with closing(open_database(path, "policies", durable=False)) as db, storage_errors(path):
-        row = db.execute(_ONE, (domain,)).fetchone()
-    return _remembered(row).level if row else None
-
-
-def forget_level(path: Path, domain: str) -> bool:
-    """Forget a domain; whether anything was remembered. Raises StorageError."""
-    with closing(open_database(path, "policies", durable=False)) as db, storage_errors(path):
-        return bool(db.execute("DELETE FROM tls_level WHERE domain = ?", (domain,)).rowcount)
-
-
 def _keep(values: dict[str, object], db: sqlite3.Connection) -> None:
     db.execute(_KEEP, values)
 
 
 def _forget_old(before: float, db: sqlite3.Connection) -> None:
     db.execute(_FORGET_OLD, (before, _MOST))
-
-
-def _remembered(row: tuple[str, int, float, float]) -> Remembered:
-    domain, level, since, seen = row
-    return Remembered(domain, Level(level), since, seen)
 
 
 # A clock that was put back makes it old as well

@@ -8,8 +8,9 @@ from relay.db.desk import Desk
 from relay.db.ledger import Ledger
 from relay.db.policies import PolicyTable
 from relay.db.spool import Spool
+from relay.db.tls_levels import TlsLevels
 from relay.envelope import Envelope, Message
-from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.evidence import Action, Failure, Finding, Handover, PolicySnapshot
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy
 from relay.queue.job import Last, Remainder, Settlement
 from relay.reporting.copier import entries_of
@@ -75,3 +76,10 @@ async def _policies(storage: Path) -> None:
     )
     await table.forget(Domain("past.test"), NOW)
     table.close()
+    levels = TlsLevels(storage / "policies.db")
+    seen = [
+        Handover(f"{name}.test", "none", "mx.x.test", level, (), 1)
+        for name, level in (("lax", "encrypted"), ("tls", "verified"))
+    ]
+    levels.note(seen, NOW)
+    levels.close()

@@ -1,5 +1,6 @@
 """What `relay explain` knows without the network: caches and queue."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from relay.lab.world import World
 from relay.queue.job import Last, Remainder, Settlement
 from tests.cli.process import relay
 from tests.cli.scenes import explain, good, told
+from tests.db.test_tls_level_reader import fill
 
 
 class TestOffline:
@@ -29,6 +31,31 @@ class TestOffline:
         assert status == 3
         assert (shown["outcome"]["status"], shown["hosts"]) == ("unknown", None)
         assert shown["tls"]["mode"] == "testing"
+
+    @pytest.mark.parametrize(
+        ("remember", "floor", "levels"),
+        [
+            ("false", "clear text will do (tls.no_policy)", ("clear", None)),
+            ("true", "(tls.no_policy); TLS with any certificate was seen", ("clear", "encrypted")),
+            ('"enforce"', "any certificate will do (tls.remember)", ("encrypted", "encrypted")),
+        ],
+    )
+    async def test_what_was_seen_before(
+        self,
+        world: World,
+        path: Path,
+        remember: str,
+        floor: str,
+        levels: tuple[str, str | None],
+    ) -> None:
+        keys = f"[tls]\nremember = {remember}\n"
+        config = world.config(path.parent / "var", extra=keys)
+        await asyncio.to_thread(path.write_text, config, "utf-8")
+        await asyncio.to_thread(fill, path.parent / "var" / "policies.db")
+        run = await explain(path, "u@a.test", "--offline")
+        assert floor in " ".join(run.stdout.split())
+        _, shown = await told(path, "u@a.test", "--offline")
+        assert (shown["tls"]["levels"][-1], shown["tls"]["remembered"]) == levels
 
 
 async def stock(path: Path) -> None:

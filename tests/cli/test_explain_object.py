@@ -36,7 +36,12 @@ async def test_json(world: World, path: Path) -> None:
         "probed": True,
         "as_if": None,
         "route": None,
-        "tls": {"mode": "testing", "levels": ["verified", "encrypted"], "setting": None},
+        "tls": {
+            "mode": "testing",
+            "levels": ["verified", "encrypted"],
+            "setting": None,
+            "remembered": None,
+        },
         "waivers": [],
         "hosts": [
             judged

@@ -8,7 +8,8 @@ import pytest
 
 from relay.clock import SystemClock
 from relay.db import tls_levels
-from relay.db.tls_levels import TlsLevels, forget_level, read_level, read_levels
+from relay.db.tls_level_reader import forget_level, read_level, read_levels
+from relay.db.tls_levels import TlsLevels
 from relay.delivery.tls import Level
 from relay.evidence import Handover
 

@@ -41,6 +41,8 @@ async def test_a_drop_is_recorded_and_the_mail_goes(world: World, run: Run, tmp_
     assert (one["domain"], one["level"]) == ("d.test", "verified")
     shown = await asyncio.to_thread(command, "explain", "u@d.test", *words)
     assert "verified TLS was seen before" in " ".join(shown.stdout.split())
+    shown = await asyncio.to_thread(command, "explain", "u@d.test", "--json", *words)
+    assert orjson.loads(shown.stdout)["tls"]["remembered"] == "verified"
 
 
 @pytest.mark.parametrize("end", ["repaired", "forgotten"])
