@@ -1,6 +1,10 @@
 """Alerts posted to a URL: what arrives, what is told of trouble, and what never is."""
 
+import asyncio
+import socket
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -84,3 +88,37 @@ async def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_what_configurations_may_hold_is_a_url_for_httpx() -> None:
     for host in ("[::1]", "localhost", "a-b.example.org"):
         assert httpx.URL(f"https://u%40x:p@{host}:1/a/b?c=d&e").port == 1
+
+
+async def test_a_name_that_is_none_is_trouble_like_any_other() -> None:
+    why = await Webhook("https://xn--a.invalid/", None).tell(b"{}")
+    assert (why or "").startswith("cannot be reached: ")
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(2, 1, 6, "", (address, 0)) for address in ("127.0.0.3", "127.0.0.1", "127.0.0.4")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+    async with receiving() as receiver:
+        assert await Webhook(f"http://localhost:{receiver.port}/", None).tell(b"{}") is None
+    assert f"host: localhost:{receiver.port}\r\n" in receiver.heads[0].lower()
+
+
+def test_the_end_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def look_up(*_: Any, **__: Any) -> list[Any]:
+        asked.set()
+        answered.wait(20)
+        answered.set()
+        return []
+
+    async def stop_amid() -> None:
+        telling = asyncio.create_task(Webhook("https://localhost/", None).tell(b"{}"))
+        await asyncio.to_thread(asked.wait, 20)
+        telling.cancel()
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    asyncio.run(stop_amid())
+    assert asked.is_set()
+    assert not answered.is_set()
+    answered.set()
