@@ -35,7 +35,7 @@ _ALL = -1  # rows, for SQLite
 @click.option(
     "--domain",
     type=DomainName(),
-    shell_complete=stored(glance.violation_domains),
+    shell_complete=stored(glance.passed_domains),
     help="Only this policy domain.",
 )
 @wide_option

@@ -35,6 +35,8 @@ _VIOLATIONS = """
 _VIOLATION_DOMAINS = "SELECT DISTINCT domain AS word, NULL AS what FROM kind"
 _VIOLATION_HOSTS = "SELECT DISTINCT mx AS word, NULL AS what FROM kind WHERE mx != ''"
 
+_PASSED_DOMAINS = "SELECT DISTINCT domain AS word, NULL AS what FROM traffic"
+
 Seen = tuple[str, str | None]
 
 
@@ -81,6 +83,11 @@ def violation_domains(directory: Path, begin: str) -> list[Seen]:
 def violation_hosts(directory: Path, begin: str) -> list[Seen]:
     """Hosts in the ledger."""
     return _in(directory / "ledger.db", _VIOLATION_HOSTS, begin)
+
+
+def passed_domains(directory: Path, begin: str) -> list[Seen]:
+    """Policy domains that mail was delivered to, as far as that is counted."""
+    return _in(directory / "ledger.db", _PASSED_DOMAINS, begin)
 
 
 def _in_spools(directory: Path, query: str, begin: str, states: str = "") -> list[Seen]:

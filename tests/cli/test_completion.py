@@ -100,6 +100,8 @@ def test_every_option_is_completed(words: list[str], command: click.Command) -> 
         ("violations --mode t", ["testing"]),
         ("violations --domain ", ["v0.test", "v1.test"]),
         ("violations summary --mx mx1", ["mx1.v.test"]),
+        ("violations shadow --domain a", ["a-rather-long-name.customer.test"]),
+        ("violations shadow --domain v", []),
         ("violations --reason ", list(map(str, Failure))),
         ("violations --action ref", ["refused"]),
         ("violations --since 7", ["7d"]),
