@@ -9,19 +9,35 @@ from pathlib import Path
 _TIMEOUT = 30.0  # seconds
 _LINGER = 1.0  # seconds for what it wrote last, and for its end once it is killed
 _SHOWN = 300  # octets of its output that are told
+_HEARD = 1_048_576  # octets of its output that are read
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class _Dialogue(asyncio.SubprocessProtocol):
-    """What a program says, of which only the beginning is kept, and when it is over."""
+    """What a program says, of which only the beginning is kept, and when it is over.
+
+    Who says very much is not heard to the end, and told so by SIGPIPE: to read it all would take a
+    core from the mail.
+    """
+
+    _transport: asyncio.SubprocessTransport | None = None
 
     def __init__(self) -> None:
         self.said = b""
+        self._heard = 0
         self.quiet = asyncio.Event()
         self.ended = asyncio.Event()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.SubprocessTransport):
+            self._transport = transport
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.said = (self.said + data)[:_SHOWN]
+        self._heard += len(data)
+        output = self._transport.get_pipe_transport(fd) if self._transport else None
+        if self._heard > _HEARD and output:
+            output.close()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import orjson
@@ -57,6 +58,11 @@ async def test_only_the_beginning_of_much_output_is_kept(tmp_path: Path) -> None
     why = await shell("yes | head -c 3000000; exit 1", tmp_path).tell(b"{}")
     assert why is not None
     assert len(why) < 400
+
+
+async def test_who_says_very_much_is_not_heard_to_the_end(tmp_path: Path) -> None:
+    why = await shell("exec yes", tmp_path).tell(b"{}")
+    assert (why or "").startswith(f"failed with exit status {-signal.SIGPIPE}: y y y")
 
 
 async def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
