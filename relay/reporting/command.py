@@ -5,6 +5,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 _TIMEOUT = 30.0  # seconds
 _LINGER = 1.0  # seconds for what it wrote last, and for its end once it is killed
@@ -29,8 +30,7 @@ class _Dialogue(asyncio.SubprocessProtocol):
         self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.SubprocessTransport):
-            self._transport = transport
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.said = (self.said + data)[:_SHOWN]
@@ -92,10 +92,10 @@ class Command:
     async def _converse(
         self, transport: asyncio.SubprocessTransport, dialogue: _Dialogue, data: bytes
     ) -> str | None:
-        stdin = transport.get_pipe_transport(0)
-        if isinstance(stdin, asyncio.WriteTransport):
-            stdin.write(data)
-            stdin.close()  # once all is written
+        # a cast, as uvloop's transports are of none of asyncio's classes
+        stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
+        stdin.write(data)
+        stdin.close()  # once all is written
         if not await _within(self._longest, dialogue.ended):
             return f"took longer than {self._longest:.0f} seconds and was ended"
         code = transport.get_returncode()

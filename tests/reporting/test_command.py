@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from relay import event_loop
 from relay.reporting.command import Command
 
 BIG = orjson.dumps({"text": "x" * 300_000})
@@ -58,6 +59,19 @@ async def test_only_the_beginning_of_much_output_is_kept(tmp_path: Path) -> None
     why = await shell("yes | head -c 3000000; exit 1", tmp_path).tell(b"{}")
     assert why is not None
     assert len(why) < 400
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_it_is_the_same_on_either_event_loop(tmp_path: Path, loop: str) -> None:
+    async def tell() -> None:
+        assert await shell("cat > told", tmp_path).tell(BIG) is None
+        why = await shell("exec yes", tmp_path).tell(b"{}")
+        assert (why or "").startswith("failed with exit status")
+        why = await shell("sleep 3600", tmp_path, longest=0.2).tell(b"{}")
+        assert (why or "").startswith("took longer")
+
+    event_loop.run(tell(), loop)
+    assert (tmp_path / "told").read_bytes() == BIG
 
 
 async def test_who_says_very_much_is_not_heard_to_the_end(tmp_path: Path) -> None:
