@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from relay.address import plainest
 
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
-_TIME_DIGITS = 10
-_RANDOM_DIGITS = 6
+_TIME_DIGITS = 11  # of microseconds, enough until the year 2775
+_RANDOM_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Message:
 
 
 def new_queue_id(now: float, randbelow: Callable[[int], int]) -> str:
-    """A queue id: sortable by time, unique by chance (1 in 800 million per microsecond)."""
+    """A queue id: sortable by time, unique by chance (1 in 28 million per microsecond)."""
     stamp = _digits(int(now * 1_000_000), _TIME_DIGITS)
     return stamp + _digits(randbelow(len(_ALPHABET) ** _RANDOM_DIGITS), _RANDOM_DIGITS)
 

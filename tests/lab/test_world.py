@@ -1,6 +1,7 @@
 """The world as a whole: domains, addresses, and a relay's configuration for it."""
 
 import asyncio
+import contextlib
 import socket
 import tomllib
 from pathlib import Path
@@ -55,11 +56,13 @@ async def test_publishing_again_changes_the_record(world: World) -> None:
 
 async def test_a_host_passes_over_an_address_that_is_taken(world: World) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.1.1", world.smtp_port))
-        other.listen()
+        # or some other program has it already
+        with contextlib.suppress(OSError):
+            other.bind(("127.0.1.1", world.smtp_port))
+            other.listen()
         mx = await world.mx_host("mx.d.test")
-    assert mx.address == "127.0.1.2"
-    assert zone(world, "mx.d.test", "A") == ["127.0.1.2"]
+    assert mx.address != "127.0.1.1"
+    assert zone(world, "mx.d.test", "A") == [mx.address]
 
 
 async def test_a_taken_address_is_an_error_where_it_was_asked_for(world: World) -> None:
