@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from relay.delivery import blame
 from relay.delivery.blame import Blame
+from relay.delivery.handovers import Handovers
 from relay.delivery.hop import (
     Declined,
     Exchange,
@@ -27,7 +28,7 @@ from relay.delivery.hop import (
 from relay.delivery.terms import Terms
 from relay.delivery.tls import Level, reason_for, rungs_below
 from relay.delivery.waiver import ended_waiver, find_waiver
-from relay.evidence import Action, Failure, Finding, Handover
+from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason
 from relay.reply import Severity
 
@@ -53,7 +54,7 @@ class Attempt:
         self._outcomes: dict[str, Outcome] = {}
         self._blames: dict[str, list[Blame]] = {one: [] for one in recipients}
         self._findings: dict[tuple[str, Failure], Finding] = {}
-        self._handovers: list[Handover] = []
+        self._handovers = Handovers(terms)
         self._opened = deque[tuple[Host, Waived]]()  # hosts ruled out but for a waiver
         self._walk = self._over(hosts)
         self._hop = next(self._walk, None)
@@ -74,7 +75,7 @@ class Attempt:
         """The outcome of every recipient, all findings, and who took the mail."""
         outcomes = [self._outcomes.get(one) or self._unserved(one) for one in self._recipients]
         findings = tuple(self._findings.values())
-        return DeliveryResult(tuple(outcomes), findings, tuple(self._handovers))
+        return DeliveryResult(tuple(outcomes), findings, self._handovers.all())
 
     def _over(self, hosts: Iterable[Host]) -> _Walk:
         for host in hosts:
@@ -126,7 +127,7 @@ class Attempt:
                     flaws.append(flaw.failure)
                 case Exchange():
                     self._take(hop, report)
-                    self._note_handover(hop, report, flaws)
+                    self._handovers.note(hop, report, flaws)
                     if not report.asks_for_more:
                         return report
                 case Declined(reply, remote, tls):
@@ -218,19 +219,6 @@ class Attempt:
         before = f"mail for {terms.domain} has been taken over {terms.remembered.words} before"
         drop = Flaw(Failure.TLS_DOWNGRADE, f"{flaw.detail}; {before}", flaw.handshake, flaw.failure)
         self._note(host, drop, action, hop.address)
-
-    # A host that takes the message in parts, a few recipients each, has still taken one
-    def _note_handover(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
-        if not report.taken:
-            return
-        terms, seen = self._terms, tuple(dict.fromkeys(flaws))
-        how = (hop.host, hop.level.name.lower(), seen, report.taken, terms.is_routed)
-        part = Handover(terms.domain, terms.mode, *how)
-        before = self._handovers[-1] if self._handovers else None
-        if before and replace(before, recipients=report.taken) == part:
-            part = replace(part, recipients=before.recipients + report.taken)
-            self._handovers.pop()
-        self._handovers.append(part)
 
     def _mismatch(self, host: Host) -> Flaw:
         patterns = self._terms.snapshot.mx if self._terms.snapshot else ("no host",)
