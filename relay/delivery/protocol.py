@@ -6,6 +6,7 @@ sent together. Knows neither commands nor what a reply means.
 """
 
 import asyncio
+from typing import cast
 
 import aiosmtplib as smtp
 from aiosmtplib.protocol import SMTPProtocol
@@ -40,8 +41,8 @@ class Protocol(SMTPProtocol):
     def data_received(self, data: bytes) -> None:
         self._buffer.extend(data)
         self._look_again()
-        if len(self._buffer) > _UNREAD_LIMIT and isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        if len(self._buffer) > _UNREAD_LIMIT and self.transport is not None:
+            cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
         # cheaper than asyncio.timeout around an Event, and all that waits for a host waits here

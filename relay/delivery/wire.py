@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import ssl
+from typing import cast
 
 import aiosmtplib as smtp
 from aiosmtplib.response import SMTPResponse
@@ -140,8 +141,8 @@ class Wire:
     def abort(self) -> None:
         """Close at once."""
         transport = self._protocol.transport
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+        if transport is not None:
+            cast(asyncio.WriteTransport, transport).abort()  # no instance of it under uvloop
 
     async def _early(self, timeout: float) -> Reply:  # noqa: ASYNC109
         reply = await self.reply(timeout)

@@ -9,6 +9,7 @@ from asyncio import sslproto
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Transaction
@@ -77,8 +78,8 @@ class Connection(SMTP):
 
     def abort(self) -> None:
         """Cut the connection: what is not yet answered 250 stays the client's."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        if self.transport is not None:
+            cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     # A client that does not read would keep a closing connection open for ever
     def close_with(self, reply: str) -> None:

@@ -1,11 +1,13 @@
 """Commands and replies on a connection, and what aiosmtplib must go on doing for us."""
 
 import asyncio
+import contextlib
 import inspect
 
 import pytest
 from aiosmtplib.protocol import SMTPProtocol
 
+from relay import event_loop
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.tls import Level
 from relay.delivery.wire import Disconnected, InDoubt, Wire, connect
@@ -212,3 +214,28 @@ def test_what_is_used_of_aiosmtplib() -> None:
     assert not inspect.iscoroutinefunction(SMTPProtocol.write)
     for name in ("data_received", "pause_writing", "resume_writing", "connection_lost"):
         assert callable(getattr(SMTPProtocol, name))
+
+
+# uvloop's transports are of none of asyncio's classes
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_connection_is_cut_on_either_event_loop(loop: str) -> None:
+    ended = asyncio.Queue[None]()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        with contextlib.suppress(ConnectionError):
+            if await reader.readline() == b"FLOOD\r\n":
+                while True:
+                    writer.write(b"250 ok\r\n" * 1000)
+                    await writer.drain()
+        ended.put_nowait(None)
+
+    async def cut_two() -> None:
+        async with serving(talk) as port, asyncio.timeout(20):
+            (await greeted(port)).abort()
+            await ended.get()
+            wire = await greeted(port)
+            await wire.ask(b"FLOOD", timeout=5)
+            await ended.get()
+
+    event_loop.run(cut_two(), loop)

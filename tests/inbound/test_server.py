@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from relay import event_loop
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.reception import Reception
 from relay.inbound.server import ListenError, Listeners
@@ -165,3 +166,13 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(door: FrontD
 async def test_close_without_clients_and_twice(door: FrontDoor) -> None:
     await door.listeners.close(0)
     await door.listeners.close(0)
+
+
+# uvloop's transports are of none of asyncio's classes
+def test_bounds_hold_under_uvloop() -> None:
+    async def all_of_them() -> None:
+        await test_connections_in_all_are_bounded()
+        async with front_door() as door:
+            await test_srv_23_an_upload_that_takes_too_long_is_cut(door)
+
+    event_loop.run(all_of_them(), "uvloop")
