@@ -14,9 +14,7 @@ async def stalled(relay: RunningRelay, mx: MxHost, connections: int, *domains: s
         for domain in domains:
             await relay.send(f"u@{domain}")
     await relay.events("accepted", count=6 * len(domains))
-    async with asyncio.timeout(20):
-        while mx.connections < connections:  # noqa: ASYNC110 - they come one after the other
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(mx.stalled.wait(), 20)
     mx.resume.set()
     await mx.received(6 * len(domains), timeout=20)
     assert mx.connections == connections
