@@ -23,8 +23,7 @@ COLUMNS = (
     *("certificate.not_before", "certificate.not_after", "certificate.sha256"),
     *("id", "v"),
 )
-# At the beginning of a cell, also where a spreadsheet parts them by semicolons
-_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # noqa: RUF001 - full width counts, too
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # noqa: RUF001 - full width counts, too
 
 
 @click.command("export", short_help="Write violations as JSON Lines or CSV.")
@@ -68,4 +67,5 @@ def _cell(record: Record, name: str) -> str:
     if value is None:
         return ""
     text = printable(" ".join(map(str, value)) if isinstance(value, list) else str(value))
-    return _FORMULA.sub(r"\1'", text)
+    # a spreadsheet may part cells by semicolons
+    return ";".join(f"'{part}" if _FORMULA.match(part) else part for part in text.split(";"))

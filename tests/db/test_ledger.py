@@ -1,7 +1,6 @@
 """The ledger of violations: each once, in the order written, read by other connections."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -32,18 +31,6 @@ def entry(  # noqa: PLR0913
     finding = Finding(at, domain, policy or None, failure, f"é{number}", action, mx)
     (made,) = entries_of([(f"s-{number}", finding)])
     return made
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(path)
-    yield ledger
-    ledger.close()
 
 
 def times(path: Path, wanted: Filter) -> list[float]:
@@ -226,7 +213,11 @@ async def test_the_highest_number_stays_known(ledger: Ledger, path: Path) -> Non
     """What was written last may be removed first: a finding that waited long is old by then."""
     for number, time in enumerate([9.0, 9.0, 1.0]):
         await ledger.append([entry(number, time=time)])
-    assert (newest_number(path), await ledger.prune(5.0, 10, 10), newest_number(path)) == (3, 1, 3)
+    assert (
+        newest_number(path),
+        await ledger.prune(5.0, 10, 10),
+        newest_number(path),
+    ) == (3, 1, 3)
 
 
 def test_before_the_first_start_there_is_nothing(path: Path) -> None:

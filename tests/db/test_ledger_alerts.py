@@ -1,6 +1,5 @@
 """What is to be told of the ledger: each violation once, at most one alert an hour for a kind."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,6 @@ from tests.db.test_ledger import entry
 
 HOUR = 3600.0
 NOW = 1000.0
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(path)
-    yield ledger
-    ledger.close()
 
 
 async def told(ledger: Ledger, now: float = NOW) -> list[tuple[str, int]]:

@@ -1,6 +1,5 @@
 """Counts of deliveries in the ledger: added up, summed for commands, removed by the day."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,6 @@ from relay.reporting.store import Exposure, Passage, Passed, Shadow
 EXPIRED, UNLISTED = Failure.CERTIFICATE_EXPIRED, Failure.MX_MISMATCH
 DAY = 86_400.0
 EVER = (None, None)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(path)
-    yield ledger
-    ledger.close()
 
 
 def passage(
