@@ -15,9 +15,13 @@ from relay.reporting.store import Filter
 
 NOW = time.time()  # noqa: TID251 - a command is a moment
 _REASONS = list(map(str, Failure))
+since_option = click.option(
+    "--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time."
+)
+until_option = click.option("--until", type=Moment(NOW), help="Only before then.")
 _OPTIONS = [
-    click.option("--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time."),
-    click.option("--until", type=Moment(NOW), help="Only before then."),
+    since_option,
+    until_option,
     click.option(
         "--domain",
         type=DomainName(),

@@ -10,14 +10,13 @@ from relay.cli.completion_values import stored
 from relay.cli.moments import moment
 from relay.cli.options import (
     DomainName,
-    Moment,
     config_option,
     json_option,
     settings_from,
     wide_option,
 )
 from relay.cli.output import Line, print_json, print_lines, print_stacked, print_table, print_text
-from relay.cli.violations_filter import NOW
+from relay.cli.violations_filter import since_option, until_option
 from relay.cli.violations_ledger import ledger_in
 from relay.cli.violations_text import words_for
 from relay.db import glance
@@ -30,8 +29,8 @@ _ALL = -1  # rows, for SQLite
 @click.command("shadow", short_help="Tell what stricter settings would have refused.")
 @config_option
 @json_option
-@click.option("--since", type=Moment(NOW), help="Only from then on: an age (24h) or a time.")
-@click.option("--until", type=Moment(NOW), help="Only before then.")
+@since_option
+@until_option
 @click.option(
     "--domain",
     type=DomainName(),

@@ -4,7 +4,9 @@ from typing import Any
 
 from relay.reporting.store import Filter
 
-_EVER = 1e15  # seconds since 1970; later than any time a record can have
+EVER = 1e15
+"""In seconds since 1970; later than any time a record can have."""
+
 _LAST = (1 << 63) - 1
 
 KIND = """
@@ -18,7 +20,7 @@ def parameters(wanted: Filter) -> dict[str, Any]:
     """The named parameters: those of KIND, :since and :until, :after and :up_to."""
     return {
         "since": 0.0 if wanted.since is None else wanted.since,
-        "until": _EVER if wanted.until is None else wanted.until,
+        "until": EVER if wanted.until is None else wanted.until,
         "domain": wanted.domain,
         "mx": wanted.mx,
         "mode": "" if wanted.mode == "none" else wanted.mode,

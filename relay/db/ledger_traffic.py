@@ -7,8 +7,9 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from relay.db.ledger_filter import EVER
 from relay.db.ledger_reader import opened
-from relay.reporting.store import Counts, Exposure, Passage, Passed, Shadow
+from relay.reporting.store import DAY, Counts, Exposure, Passage, Passed, Shadow
 
 _ADD = """
   INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -19,8 +20,6 @@ _TOO_OLD = """
   DELETE FROM traffic WHERE (mode, domain, day, level, flaws) IN (
     SELECT mode, domain, day, level, flaws FROM traffic WHERE day < ? ORDER BY day LIMIT ?)"""
 _NTH_NEWEST = "SELECT day FROM traffic ORDER BY day DESC LIMIT 1 OFFSET ?"
-_DAY = 86_400.0
-_EVER = 1e15  # seconds since 1970; later than any time
 # What mode enforce has against a host is more than a floor has: it asks for the listed ones
 _WANTED = """
   FROM traffic
@@ -59,7 +58,7 @@ def add_traffic(counted: Mapping[Passage, Passed], db: sqlite3.Connection) -> No
 def prune_traffic(before: float, most: int, limit: int, db: sqlite3.Connection) -> int:
     """An operation of the committer: see LedgerStore."""
     oldest = db.execute(_NTH_NEWEST, (most,)).fetchone()
-    day = max(before // _DAY, oldest[0] + 1 if oldest else 0)
+    day = max(before // DAY, oldest[0] + 1 if oldest else 0)
     return db.execute(_TOO_OLD, (day, limit)).rowcount
 
 
@@ -80,7 +79,7 @@ def shadow(
         "mode": mode,
         "domain": domain,
         "since": 0.0 if since is None else since,
-        "until": _EVER if until is None else until,
+        "until": EVER if until is None else until,
         "limit": limit,
     }
     only = "" if domain is None else _IN_ONE

@@ -38,6 +38,10 @@ class Entry:
     line: bytes
 
 
+DAY = 86_400.0
+"""Seconds of the day that a Passage counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """How mail passed: the fields of a Handover but its host, and the day since 1970 (UTC)."""

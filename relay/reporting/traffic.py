@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 
 from relay.errors import StorageClosedError, StorageError
 from relay.evidence import Handover
-from relay.reporting.store import LedgerStore, Passage, Passed
+from relay.reporting.store import DAY, LedgerStore, Passage, Passed
 
 log = logging.getLogger(__name__)
 
 _INTERVAL = 5.0  # seconds that are written together
 _PATIENCE = 60.0  # seconds after trouble
 _MOST = 10_000  # entries in memory while the ledger is in trouble
-_DAY = 86_400.0
 
 
 class Traffic:
@@ -38,7 +37,7 @@ class Traffic:
         for one in handovers:
             if one.is_routed and one.mode not in ("enforce", "testing"):
                 continue
-            where = Passage(one.mode, one.domain, int(now // _DAY), one.level, one.flaws)
+            where = Passage(one.mode, one.domain, int(now // DAY), one.level, one.flaws)
             self._add(where, Passed(1, one.recipients, now, now))
             self._begun.set()
 
