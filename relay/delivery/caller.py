@@ -1,9 +1,10 @@
 """How the relay calls MX hosts: as whom, from where, and how patiently. Makes no connection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
+from relay.outbox import Outbox
 
 
 # RFC 5321 §4.5.3.2: the least a client should wait, in seconds; the others are ours
@@ -50,3 +51,4 @@ class Caller:
     timeouts: Timeouts
     identity: Credentials | None = None
     sources: Sources = Sources()
+    outbox: Outbox = field(default_factory=Outbox)

@@ -13,6 +13,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from relay.delivery.replies import ReplyReader
+from relay.outbox import Outbox
 
 _UNREAD_LIMIT = 1_048_576  # octets of replies that nobody has asked for yet
 
@@ -24,8 +25,9 @@ class Protocol(SMTPProtocol):
     A reply is read when it is asked for; until then it stays in the buffer, in its order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
         super().__init__(loop=asyncio.get_running_loop())
+        self._outbox = outbox
         self._reader = ReplyReader(self._buffer)
         self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
         self._late = False
@@ -67,6 +69,12 @@ class Protocol(SMTPProtocol):
         if self.gone.is_set():
             raise smtp.SMTPServerDisconnected("Connection lost")
         return None
+
+    def post(self, data: bytes) -> None:
+        """As `write`, but together with what goes to other hosts in this turn of the loop."""
+        if self.transport is None or self.transport.is_closing():
+            raise smtp.SMTPServerDisconnected("Connection lost")
+        self._outbox.put(cast(asyncio.WriteTransport, self.transport), data)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import ssl
+from functools import partial
 from typing import cast
 
 import aiosmtplib as smtp
@@ -18,6 +19,7 @@ from relay.delivery.hop import Flaw
 from relay.delivery.protocol import Protocol
 from relay.delivery.replies import NoReply
 from relay.delivery.tickets import offered
+from relay.outbox import Outbox
 from relay.reply import Reply, Severity, parse_reply
 
 _BLOCK = 65_536  # octets written at once; RFC 5321 §4.5.3.2.5 has a timeout for each
@@ -54,7 +56,7 @@ class Wire:
         if any(map(_CONTROLS.search, commands)):
             raise Disconnected("a command with a control character is not sent")
         try:
-            self._protocol.write(b"".join(command + b"\r\n" for command in commands))
+            self._protocol.post(b"".join(command + b"\r\n" for command in commands))
         except smtp.SMTPException as error:
             raise Disconnected(_words(error)) from None
 
@@ -123,7 +125,8 @@ class Wire:
             if (left := end - loop.time()) <= 0:
                 self.abort()
                 raise Disconnected("the content was taken too slowly")
-            await self._write(data[start : start + _BLOCK], min(block_timeout, left))
+            block = data[start : start + _BLOCK]
+            await self._write(block, min(block_timeout, left), alone=len(data) <= _BLOCK)
         try:
             return await self.reply(final_timeout)
         except Disconnected as error:
@@ -156,9 +159,11 @@ class Wire:
             self.abort()
             raise Disconnected("more replies than commands")
 
-    async def _write(self, block: bytes, timeout: float) -> None:  # noqa: ASYNC109
+    async def _write(self, block: bytes, timeout: float, *, alone: bool) -> None:  # noqa: ASYNC109
         try:
-            self._protocol.write(block)
+            # what fills no more than one block finds room
+            send = self._protocol.post if alone else self._protocol.write
+            send(block)
             if not self._protocol.room.is_set():
                 async with asyncio.timeout(timeout):
                     await self._protocol.room.wait()
@@ -182,16 +187,19 @@ async def connect(
     port: int,
     timeout: float,  # noqa: ASYNC109
     source: str | None = None,
+    outbox: Outbox | None = None,
 ) -> Wire:
     """Connect to an IP address within `timeout` seconds. Raises Disconnected.
 
-    `source` is the address of ours to call from; None: the system chooses.
+    `source` is the address of ours to call from; None: the system chooses. `outbox`: what this
+    connection sends leaves with what others send; None: by itself.
     """
     loop = asyncio.get_running_loop()
+    new = partial(Protocol, outbox or Outbox())
     local = (source, 0) if source else None
     try:
         async with asyncio.timeout(timeout):
-            _, protocol = await loop.create_connection(Protocol, address, port, local_addr=local)
+            _, protocol = await loop.create_connection(new, address, port, local_addr=local)
     except OSError as error:
         raise Disconnected(_words(error)) from None
     return Wire(protocol)

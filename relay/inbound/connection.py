@@ -91,6 +91,7 @@ class Connection(SMTP):
         self.over = True
         self._timeout_handle.cancel()
         self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
+        self.reception.outbox.send()  # a reply before this one
         self._writer.write(reply.encode() + b"\r\n")
         self.transport.close()
 
@@ -203,13 +204,20 @@ class Connection(SMTP):
                 return b"" if too_long else line
 
     async def flush(self) -> None:
-        """Send the replies so far. Raises ClientGone."""
+        """Send the replies so far, with those to other clients. Raises ClientGone."""
         replies, self.replies = self.replies, []
+        if self.transport is None:
+            raise ClientGone
+        self.reception.outbox.put(cast(asyncio.WriteTransport, self.transport), b"".join(replies))
         try:
-            self._writer.write(b"".join(replies))
             await self._writer.drain()
         except OSError as error:
             raise ClientGone from error
+
+    async def flush_now(self) -> None:
+        """The same at once, as before the connection changes or ends. Raises ClientGone."""
+        await self.flush()
+        self.reception.outbox.send()
 
     # Only the time is noted for what is heard; one timer looks at it when it goes off
     def _reset_timeout(self, duration: float | None = None) -> None:

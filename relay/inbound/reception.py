@@ -1,11 +1,12 @@
 """What all sessions of this process share. Knows no session."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.login import Login
+from relay.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,4 @@ class Reception:
     settings: SessionSettings
     tls: ssl.SSLContext | None = None
     login: Login | None = None
+    outbox: Outbox = field(default_factory=Outbox)

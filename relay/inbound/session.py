@@ -75,12 +75,13 @@ class ClientSession(Connection):
             await self.push(f"220 {self.hostname} ESMTP")
             while not await self._is_over():
                 await self._serve(await self.read_command())
-            await self.flush()
+            await self.flush_now()
             if self._is_unbearable():
                 await self.part()
         except ClientGone:
             log.debug("a client is gone")
         finally:
+            self.reception.outbox.send()  # a last reply to a client that has closed its side
             self._writer.close()
 
     async def _is_over(self) -> bool:
