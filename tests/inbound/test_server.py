@@ -121,6 +121,17 @@ async def test_srv_23_idle_clients_are_told_at_once(door: FrontDoor) -> None:
     assert door.shelf.messages == []
 
 
+async def test_srv_23_a_reply_about_to_leave_comes_before_the_421(door: FrontDoor) -> None:
+    client = await door.greeted()
+    outbox = door.listeners._reception.outbox
+    await client.send(b"NOOP\r\n")
+    while not outbox._waiting:  # noqa: ASYNC110 - the very turn in which the reply waits
+        await asyncio.sleep(0)
+    await door.listeners.close(PATIENCE)
+    assert (await client.reply()).startswith("250 ")
+    assert (await client.reply()).startswith("421 4.3.2 ")
+
+
 async def test_srv_23_a_message_under_way_is_waited_for(door: FrontDoor) -> None:
     client, uploading = await door.greeted(), await door.greeted()
     await client.begin()
