@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.inbound.dialogue import ACCEPTING, PATIENCE, FrontDoor, front_door
@@ -192,7 +192,6 @@ class Silence(logging.Handler):
         assert not record.exc_info, record.getMessage()
 
 
-# No QUIT: what is sent behind it resets the connection, and replies may be lost
 WORDS = st.sampled_from(
     [b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<u@d.test>", b"DATA", b".", b"RSET"]
 ) | st.binary(max_size=40)
@@ -204,6 +203,8 @@ ENDS = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"", b"\r\n.\r\
 @given(st.lists(st.tuples(WORDS, ENDS), max_size=40), st.lists(st.integers(min_value=0)))
 def test_any_octets(end: str, words: list[tuple[bytes, bytes]], borders: list[int]) -> None:
     octets = b"".join(word + ending for word, ending in words)
+    # what is sent behind a QUIT resets the connection, and replies may be lost
+    assume(b"QUIT" not in octets.upper())
 
     async def run() -> None:
         async with front_door() as door:
