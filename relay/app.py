@@ -5,6 +5,7 @@ import logging
 import random
 import secrets
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,9 @@ class Relay:
         await asyncio.to_thread(self._stores.close)
 
     async def _accept(self, message: Message, origin: Origin) -> None:
-        await self._scheduler.accept(message)
+        await self._scheduler.accept(message, partial(self._note_accepted, message, origin))
+
+    def _note_accepted(self, message: Message, origin: Origin) -> None:
         self._journal.write(
             "accepted",
             queue_id=message.id,

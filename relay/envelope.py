@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from relay.address import plainest
 
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
+_PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
 _TIME_DIGITS = 11  # of microseconds, enough until the year 2775
 _RANDOM_DIGITS = 5
 
@@ -98,8 +99,8 @@ def new_queue_id(now: float, randbelow: Callable[[int], int]) -> str:
 
 
 def _digits(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range(0, width, 2):
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))[-width:]

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 _ENHANCED = re.compile(r"([245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2}))(?:\s+|$)", re.ASCII)
 _TEXT_LIMIT = 1000  # characters of a remote text that are kept: enough for a reason, no more
@@ -50,6 +51,7 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
 
 
+@lru_cache(maxsize=1024)  # hosts say the same again and again; what is kept is bounded in octets
 def parse_reply(code: int, text: str) -> Reply:
     """A remote reply: control characters become spaces, length is bounded. Never raises."""
     clean = text[:_TEXT_LIMIT]

@@ -148,7 +148,8 @@ class Deliverer:
         load = _Load(envelope, content_of(body), since)
         await self._act(attempt, plan.next_hop, terms.mode, load)
         result = attempt.final()
-        return replace(result, findings=(*findings, *result.findings), anew=anew)
+        findings += result.findings
+        return DeliveryResult(result.outcomes, findings, result.handovers, anew)
 
     def scout(self) -> Scout:
         """Who looks ahead for mail as it would be delivered here."""

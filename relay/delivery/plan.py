@@ -89,12 +89,13 @@ class Planner:
         records = await self._router.find_hosts(next_hop, since)
         if isinstance(records, Blame):
             return Plan(next_hop, records)
-        async with asyncio.TaskGroup() as both:
-            # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
-            look_up = self._find_policy(Domain(next_hop.destination), since=since)
-            found = both.create_task(look_up)
+        # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
+        finding = asyncio.create_task(self._find_policy(Domain(next_hop.destination), since=since))
+        try:
             route = await self._router.locate(next_hop, records)
-        return Plan(next_hop, route, found.result(), records)
+            return Plan(next_hop, route, await finding, records)
+        finally:
+            finding.cancel()
 
 
 def _judged(host: Host, policy: Policy | None) -> Host:

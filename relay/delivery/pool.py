@@ -44,8 +44,9 @@ class Pool:
         self._idle_timeout = idle_timeout
         self._bound = bound
         self._idle: dict[SessionKey, list[Session]] = {}
-        # the same, in the order they went idle
-        self._parked: dict[Session, tuple[SessionKey, asyncio.TimerHandle]] = {}
+        # the same, in the order they went idle, with when that is long enough, by the loop's clock
+        self._parked: dict[Session, tuple[SessionKey, float]] = {}
+        self._timer: asyncio.TimerHandle | None = None  # for the first of them, or one before it
         self._slots: dict[str, tuple[asyncio.Semaphore, int]] = {}  # by host
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -78,6 +79,8 @@ class Pool:
         self._closed = True
         for session in list(self._parked):
             self._dismiss(session)
+        if self._timer:
+            self._timer.cancel()
         await asyncio.gather(*self._goodbyes)
 
     async def _claim_slot(self, host: str) -> asyncio.Semaphore:
@@ -112,20 +115,32 @@ class Pool:
         if not session.is_ready or session.level < least or self._closed:
             self._part(session)
             return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._idle_timeout, self._dismiss, session)
-        self._parked[session] = (key, timer)
+        end = asyncio.get_running_loop().time() + self._idle_timeout
+        self._parked[session] = (key, end)
         self._idle.setdefault(key, []).append(session)
         if len(self._parked) > _IDLE_LIMIT:
             self._dismiss(next(iter(self._parked)))
+        if self._timer is None:
+            self._set_timer(end)
+
+    def _set_timer(self, end: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(end, self._dismiss_idle, end)
+
+    # One timer for all: most connections are taken again long before they have been idle too long
+    def _dismiss_idle(self, now: float) -> None:
+        self._timer = None
+        for session, (_, end) in list(self._parked.items()):
+            if end > now:
+                self._set_timer(end)
+                break
+            self._dismiss(session)
 
     def _dismiss(self, session: Session) -> None:
         self._unpark(session)
         self._part(session)
 
     def _unpark(self, session: Session) -> None:
-        key, timer = self._parked.pop(session)
-        timer.cancel()
+        key, _ = self._parked.pop(session)
         self._idle[key].remove(session)
         if not self._idle[key]:
             del self._idle[key]

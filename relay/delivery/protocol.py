@@ -6,6 +6,7 @@ sent together. Knows neither commands nor what a reply means.
 """
 
 import asyncio
+import math
 from typing import cast
 
 import aiosmtplib as smtp
@@ -30,7 +31,8 @@ class Protocol(SMTPProtocol):
         self._outbox = outbox
         self._reader = ReplyReader(self._buffer)
         self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
-        self._late = False
+        self._deadline = math.inf  # for what is awaited, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
         self.room = asyncio.Event()
         self.room.set()
         self.gone = asyncio.Event()
@@ -47,20 +49,15 @@ class Protocol(SMTPProtocol):
             cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
-        # cheaper than asyncio.timeout around an Event, and all that waits for a host waits here
         loop = asyncio.get_running_loop()
-        self._late = False
-        timer = None if timeout is None else loop.call_later(timeout, self._give_up)
-        try:
-            while (reply := self.take_response()) is None:
-                if self._late:
-                    raise smtp.SMTPReadTimeoutError("no answer in time")
-                self._awaited = loop.create_future()
-                await self._awaited
-            return reply
-        finally:
-            if timer:
-                timer.cancel()
+        self._deadline = math.inf if timeout is None else loop.time() + timeout
+        while (reply := self.take_response()) is None:
+            if loop.time() >= self._deadline:
+                raise smtp.SMTPReadTimeoutError("no answer in time")
+            self._set_timer(loop)
+            self._awaited = loop.create_future()
+            await self._awaited
+        return reply
 
     def take_response(self) -> SMTPResponse | None:
         """What has come already: most replies come several together."""
@@ -86,6 +83,8 @@ class Protocol(SMTPProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._timer:
+            self._timer.cancel()
         self.room.set()
         self.gone.set()
         self._look_again()
@@ -94,6 +93,15 @@ class Protocol(SMTPProtocol):
         if self._awaited and not self._awaited.done():
             self._awaited.set_result(None)
 
-    def _give_up(self) -> None:
-        self._late = True
+    # All that waits for a host waits here, and most replies come long before their time: one timer
+    # serves many of them, and looks at the time when it goes off
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and self._deadline < math.inf:
+            self._timer = loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
         self._look_again()

@@ -89,7 +89,9 @@ class Router:
         return self._vetted(next_hop, [MxRecord(0, address)], [answer], allow)
 
     # RFC 5321 §5.1: lower preference first, equal ones in random order
-    def _in_order(self, records: Iterable[MxRecord]) -> tuple[MxRecord, ...]:
+    def _in_order(self, records: Sequence[MxRecord]) -> tuple[MxRecord, ...]:
+        if len(records) == 1:
+            return tuple(records)
         ranks = {record: (record.preference, self._dice.random()) for record in records}
         # RFC 7505 §3: "." beside real hosts is an error: the others are used
         ranked = sorted((record for record in ranks if record.host), key=ranks.__getitem__)

@@ -58,6 +58,7 @@ class Transaction:
         self._content = content
         self._ahead = offer.has("PIPELINING")
         self._accepted: list[str] = []
+        self._ends = 0.0  # the envelope's time, by the loop's clock
         self.is_open = False
         self.is_closing = False
 
@@ -68,12 +69,8 @@ class Transaction:
 
         `kept`: the connection has served before, and may have been kept too long.
         """
-        try:
-            async with asyncio.timeout(self._timeouts.envelope):
-                go = await self._ask_for(recipients, replies, kept=kept)
-        except TimeoutError:
-            self._wire.abort()
-            raise Disconnected("the replies to the envelope came too slowly") from None
+        self._ends = asyncio.get_running_loop().time() + self._timeouts.envelope
+        go = await self._ask_for(recipients, replies, kept=kept)
         if go:
             verdict = await self._hand_over(go)
             replies |= dict.fromkeys(self._accepted, verdict)
@@ -143,9 +140,21 @@ class Transaction:
     async def _ask(self, command: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
         if not self._ahead:
             self._wire.send(command)
-        reply = await self._wire.reply(timeout)
+        left = self._ends - asyncio.get_running_loop().time()
+        if timeout <= left:
+            reply = await self._wire.reply(timeout)
+        else:
+            reply = await self._hurry(left, timeout)
         self.is_closing |= reply.code == _SERVICE_CLOSING
         return reply
+
+    async def _hurry(self, left: float, timeout: float) -> Reply:  # noqa: ASYNC109
+        try:
+            async with asyncio.timeout(left):
+                return await self._wire.reply(timeout)
+        except TimeoutError:
+            self._wire.abort()
+            raise Disconnected("the replies to the envelope came too slowly") from None
 
 
 # RFC 5321 §2.4: addresses are sent as they were received, but that a domain may be in A-labels

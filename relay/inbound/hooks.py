@@ -3,7 +3,6 @@
 They work with aiosmtpd's own SMTP class as with ours: what was accepted is as safe with either.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -71,12 +70,15 @@ class AcceptHooks:
         settings: AcceptSettings,
         clock: Clock,
     ) -> None:
-        """`accept` returns when the message is safe on disk, or raises StorageError."""
+        """`accept` returns when the message is safe on disk, or raises StorageError.
+
+        aiosmtpd cancels a hook when its client goes away: what `accept` has begun must go on then,
+        for half-kept is worse than kept twice.
+        """
         self._accept = accept
         self._settings = settings
         self._clock = clock
         self._complaints = Complaints()
-        self._under_way: set[asyncio.Task[None]] = set()
 
     def renew(self, settings: AcceptSettings) -> None:
         """Judge by these from now on."""
@@ -157,7 +159,7 @@ class AcceptHooks:
         arrival = arrival_of(session, envelope, self._settings.hostname, self._clock.now())
         message = outgoing(envelope, arrival, header, body)
         try:
-            await self._finish(self._accept(message, origin_of(session)))
+            await self._accept(message, origin_of(session))
         except StorageError as error:
             return self.put_off(error)
         return f"250 2.0.0 queued as {message.id}"
@@ -196,13 +198,6 @@ class AcceptHooks:
         """Anything unforeseen means "later"; the client is told nothing of it."""
         log.error("a command failed", exc_info=error)
         return _LATER
-
-    # aiosmtpd cancels a hook when its client goes away; half-kept is worse than kept twice
-    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        await asyncio.shield(task)
 
 
 def _too_large(limit: int) -> str:

@@ -57,13 +57,12 @@ class Attempts:
 
     def start(self, claim: Claim) -> None:
         """Begin the attempt of a claim."""
-        task = self._spawn(self._attempt(claim), claim.job.domain)
-        self._delivering.add(task)
-        task.add_done_callback(lambda _: self._line.end_attempt(claim.job.domain))
+        domain = claim.job.domain
+        self._delivering.add(self._spawn(self._attempt(claim), domain, self._line.end_attempt))
 
     def give_back(self, job: Job) -> None:
         """Let a claim go, unattempted, as the operator asked for."""
-        self._spawn(self._give_back(job), job.domain)
+        self._spawn(self._give_back(job), job.domain, self._line.leave)
 
     async def end(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Let attempts end for `timeout` seconds, then cut them."""
@@ -74,16 +73,18 @@ class Attempts:
         # the others have delivered and only settle: cutting them would deliver twice
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[None, None, None], domain: str) -> "Task[None]":
+    def _spawn(
+        self, work: Coroutine[None, None, None], domain: str, leave: Callable[[str], None]
+    ) -> "Task[None]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._ended(task, domain))
+        task.add_done_callback(partial(self._ended, leave, domain))
         return task
 
-    def _ended(self, task: "Task[None]", domain: str) -> None:
+    def _ended(self, leave: Callable[[str], None], domain: str, task: "Task[None]") -> None:
         self._tasks.discard(task)
         self._delivering.discard(task)
-        self._line.leave(domain)
+        leave(domain)
         if not task.cancelled() and (error := task.exception()):
             log.error("telling of a settlement failed", exc_info=error)
 
@@ -94,15 +95,12 @@ class Attempts:
         await self._keep(settlement, result)
 
     async def _try(self, claim: Claim) -> tuple[Settlement, DeliveryResult]:
-        job, body = claim.job, claim.body
+        job = claim.job
         try:
-            async with self._room.hold(job.domain, job.size if body is None else 0):
-                if body is None:
-                    body = await self._store.body(job.message_id)
-                # RFC 8461 §5.1: before mail is given up, its policy is looked for anew
-                last = self.rules.schedule.is_expired(job.created, self._clock.now())
-                result = await self._deliver(job.domain, job.envelope, body, claim.since, last)
-                return settle(job, result, body, self._clock.now(), self.rules), result
+            if claim.body is not None:
+                return await self._make(claim, claim.body)
+            async with self._room.hold(job.domain, job.size):
+                return await self._make(claim, await self._store.body(job.message_id))
         except StorageError as error:
             self._trouble.note(error, "a job cannot be attempted")
             why = str(error)
@@ -110,6 +108,13 @@ class Attempts:
             log.exception("the attempt for job %s failed in an unforeseen way", job.id)
             why = "an internal error; the relay's log tells more"
         return settle_later(job, why, self._clock.now(), self.rules), _NOTHING
+
+    async def _make(self, claim: Claim, body: bytes) -> tuple[Settlement, DeliveryResult]:
+        job = claim.job
+        # RFC 8461 §5.1: before mail is given up, its policy is looked for anew
+        last = self.rules.schedule.is_expired(job.created, self._clock.now())
+        result = await self._deliver(job.domain, job.envelope, body, claim.since, last)
+        return settle(job, result, body, self._clock.now(), self.rules), result
 
     async def _keep(self, settlement: Settlement, result: DeliveryResult) -> None:
         async def settle() -> None:

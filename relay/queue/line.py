@@ -86,7 +86,8 @@ class Line:
                 self._call_in_turn(domain)
 
     def end_attempt(self, domain: str) -> None:
-        """An attempt has ended: others may start."""
+        """A claim has been attempted and is one no more: others may start."""
+        self.leave(domain)
         self._slots.give_back(domain)
         for other in list(self._waiting):
             if not self._slots.free or self.resting:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from asyncio import Future
+from collections.abc import Callable
+from functools import partial
 
 from relay.clock import Clock
 from relay.envelope import Message
@@ -54,16 +56,18 @@ class Scheduler:
         self._attempts.rules = rules
         self._line.bind(per_domain)
 
-    async def accept(self, message: Message) -> None:
+    async def accept(self, message: Message, on_kept: Callable[[], None]) -> None:
         """Keep a message; it is safe on return. Raises StorageError, and then nothing is kept.
 
-        Cancelling leaves open which of the two it is, as a lost connection does.
+        Cancelling leaves open which of the two it is, as a lost connection does; but `on_kept` is
+        called once it is safe, before anything is done for it, whether or not anybody waits.
         """
         if self._closing.is_set():
             raise StorageError("the relay is stopping")
+        told: Future[None] = asyncio.get_running_loop().create_future()
         kept = self._store.put(message, claimed=self._line.admits(message))
-        kept.add_done_callback(self._accepted)
-        await asyncio.shield(kept)
+        kept.add_done_callback(partial(self._accepted, on_kept, told))
+        await told
 
     async def run(self) -> None:
         """Start what is due, until cancelled or at rest. Raises StorageClosedError."""
@@ -130,10 +134,15 @@ class Scheduler:
         self._line.take_on(claims)
 
     # Not in accept(): the client may have gone while its message was committed
-    def _accepted(self, kept: "Future[list[Claim]]") -> None:
-        if kept.cancelled():
-            return
+    def _accepted(
+        self, on_kept: Callable[[], None], told: "Future[None]", kept: "Future[list[Claim]]"
+    ) -> None:
         if error := kept.exception():
             self._trouble.judge(error)
-        else:
-            self._line.take_on(kept.result())
+            if not told.cancelled():
+                told.set_exception(error)
+            return
+        if not told.cancelled():
+            told.set_result(None)
+        self._line.take_on(kept.result())
+        on_kept()

@@ -147,24 +147,6 @@ async def test_stock_decoded_content_is_kept_as_octets() -> None:
         assert without_trace(message) == b"Subject: x\r\n\r\n\xff\xfe\xc3\xbc\r\n"
 
 
-async def test_stock_a_client_that_leaves_too_early_gets_its_message_kept(
-    stock: StockServer,
-) -> None:
-    stock.shelf.open.clear()
-    client = await stock.greeted()
-    await client.begin()
-    await client.send(MESSAGE + b".\r\n")
-    await stock.shelf.waiting.wait()
-    client.writer.close()
-    await client.writer.wait_closed()
-    other = await stock.greeted()
-    await other.begin()
-    stock.shelf.open.set()
-    await other.send(b".\r\n")
-    assert (await other.reply()).startswith("250")
-    assert [without_trace(message) for message in stock.shelf.messages] == [MESSAGE, b""]
-
-
 async def test_stock_a_real_client(stock: StockServer) -> None:
     def send() -> None:
         with smtplib.SMTP(*stock.address, local_hostname="client.test") as client:
