@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NewType
+
+from relay.immutable import immutable
 
 Domain = NewType("Domain", str)
 """A domain in lower-case A-labels without a final dot; only `parse_domain` makes one."""
@@ -29,7 +30,7 @@ class AddressError(ValueError):
     """The text is no domain or no address; says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Mailbox:
     """An address in its two parts; `local` as written, `destination` a Domain or "[192.0.2.1]"."""
 

@@ -1,9 +1,10 @@
 """What is mailed to whom: envelope and message as they pass through the relay, without I/O."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from relay.address import plainest
+from relay.immutable import immutable
 
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
 _PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
@@ -11,7 +12,7 @@ _TIME_DIGITS = 11  # of microseconds, enough until the year 2775
 _RANDOM_DIGITS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DsnRequest:
     """What the sender asks to be told of one recipient (RFC 3461 §4.1, §4.2).
 
@@ -32,7 +33,7 @@ class DsnRequest:
 _NOTHING_ASKED = DsnRequest()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Envelope:
     """Who sent a message to whom, and which extensions its content needs (not what was declared).
 
@@ -69,7 +70,7 @@ class Envelope:
         return replace(self, recipients=recipients, dsn=requests)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Message:
     """A message the relay is about to become responsible for.
 

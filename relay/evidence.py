@@ -1,7 +1,8 @@
 """What was seen of a domain's policy and its hosts: findings, the one stream every report reads."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from relay.immutable import immutable
 
 
 class Failure(StrEnum):
@@ -47,7 +48,7 @@ class Action(StrEnum):
     NOTED = "noted"  # no delivery concerned
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PolicySnapshot:
     """The policy in force when something was found. `max_age` in seconds, `expires` since 1970.
 
@@ -61,7 +62,7 @@ class PolicySnapshot:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Certificate:
     """A certificate as a host showed it, trusted or not; times in seconds since 1970.
 
@@ -78,7 +79,7 @@ class Certificate:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Handshake:
     """How far a TLS handshake came whose verification failed, and by which word of OpenSSL's.
 
@@ -90,7 +91,7 @@ class Handshake:
     certificate: Certificate | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Finding:
     """One thing seen at one time. A violation is a finding with a failure.
 
@@ -114,7 +115,7 @@ class Finding:
     cause: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Handover:
     """Mail that a host took in one attempt, and how well it was protected on the way there.
 

@@ -1,9 +1,9 @@
 """What an attempt to deliver came to: one outcome for each recipient, and the findings made."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.evidence import Finding, Handover
+from relay.immutable import immutable
 from relay.reply import Reply
 
 
@@ -29,7 +29,7 @@ PROTECTIVE = frozenset({Reason.POLICY, Reason.TLS_FLOOR})
 """What keeps mail back for its own protection."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Outcome:
     """What became of one recipient.
 
@@ -50,7 +50,7 @@ class Outcome:
     dsn: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Prospect:
     """What an attempt would come to now, as far as that is found out without mail.
 
@@ -67,7 +67,7 @@ class Prospect:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DeliveryResult:
     """Everything one attempt came to: an outcome for every recipient of the envelope, what was
     found on the way, and which hosts took the mail for some of them.

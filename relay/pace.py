@@ -1,12 +1,13 @@
 """How much a domain or a host is burdened with: so many at once, so many in a time. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from relay.immutable import immutable
 
 _LIMIT = 10_000  # keys remembered before those that may go on are forgotten
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Bound:
     """`at_once` deliveries at a time and `rate` of them a second; None: as many as come."""
 

@@ -1,9 +1,10 @@
 """An SMTP reply and the only judge of permanent or transient (RFC 5321 §4.2.1)."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+
+from relay.immutable import immutable
 
 _ENHANCED = re.compile(r"([245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2}))(?:\s+|$)", re.ASCII)
 _TEXT_LIMIT = 1000  # characters of a remote text that are kept: enough for a reason, no more
@@ -17,7 +18,7 @@ class Severity(Enum):
     PERMANENT = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reply:
     """A reply of a host, or our own decision in the same form.
 

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -18,6 +17,7 @@ import dns.resolver
 import dns.rrset
 
 from relay.clock import Clock
+from relay.immutable import immutable
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class DnsStatus(Enum):
     TROUBLE = "trouble"  # SERVFAIL, timeout, refused, bogus, malformed
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Answer(Generic[T]):
     """The records of one look-up, in the order of the answer; empty unless `status` is FOUND.
 
@@ -47,7 +47,7 @@ class Answer(Generic[T]):
     expires: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class MxRecord:
     """One MX record: `host` lower-case without a final dot; "" is the root name (RFC 7505)."""
 

@@ -15,6 +15,7 @@ from relay.db.policies import PolicyTable
 from relay.db.spool import Spool
 from relay.db.tls_levels import TlsLevels
 from relay.errors import StorageDamagedError
+from relay.immutable import immutable
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ POLICIES = "policies.db"
 LEDGER = "ledger.db"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Worker:
     """Which of several processes on one storage this is; `ALONE` is a relay of one process.
 

@@ -1,15 +1,16 @@
 """What `relay explain` knows of mail for an address. Pure values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.cli.policy_text import View
 from relay.delivery.rehearsal import Verdict
 from relay.delivery.terms import Terms
+from relay.immutable import immutable
 from relay.queue.job import Last
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Question:
     """What is asked of an address: `destination` is its domain or address literal, `as_if` the mode
     to assume in place of the policy's; None: none is."""
@@ -20,7 +21,7 @@ class Question:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HostView:
     """A host, in the order to be tried, and what would become of mail if it were the only one.
 
@@ -34,7 +35,7 @@ class HostView:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Queued:
     """What waits for the domain; times in seconds since 1970.
 
@@ -50,7 +51,7 @@ class Queued:
     last: Last | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Explanation:
     """What would become of mail for `address` now, and all that it follows from.
 

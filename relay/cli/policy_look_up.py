@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from relay.address import Domain
@@ -17,6 +17,7 @@ from relay.delivery.blame import Blame
 from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.delivery.route import Router
+from relay.immutable import immutable
 from relay.mta_sts.finder import Found, PolicyFinder
 from relay.mta_sts.lint import Setup, lint
 from relay.mta_sts.policy import PolicyResult
@@ -25,7 +26,7 @@ from relay.storage import LEDGER, POLICIES
 from relay.wiring import build_finder, build_resolver
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LookUps:
     """Look-ups asked for by a person, through the relay's own cache; what goes wrong is recorded.
 
@@ -74,7 +75,7 @@ async def look_ups(settings: Settings) -> AsyncIterator[LookUps]:
         policies.close()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Question:
     """What is asked of a next hop that is no address: `closely` asks for its hosts and what is
     sloppy, too."""

@@ -1,10 +1,10 @@
 """What `relay policy DOMAIN` tells people, as lines. Pure; asks nobody."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.cli.output import printable
+from relay.immutable import immutable
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult
 from relay.timestamp import rfc3339
@@ -16,7 +16,7 @@ _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"))
 _TWO = 1.995  # as good as two, since what is to last for days is milliseconds short of them
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class View:
     """What is known of a domain's policy.
 

@@ -1,13 +1,12 @@
 """Whose policy holds for mail to a domain: its own, or that of the next hop (RFC 8461 §3.4)."""
 
-from dataclasses import dataclass
-
 from relay.address import Domain
 from relay.config import Settings
 from relay.delivery.next_hop import NextHop
+from relay.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Way:
     """Where mail for a domain goes; `words` say it where that is by a route, else None, and
     `terms` on what terms."""

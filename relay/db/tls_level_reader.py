@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from relay.db.connection import open_database, storage_errors
 from relay.delivery.tls import Level
+from relay.immutable import immutable
 
 _PAGE = 1000  # domains read at a time: no transaction stays open while somebody reads a pager
 
@@ -15,7 +15,7 @@ _NEXT = f"{ALL_ROWS} WHERE domain > ? ORDER BY domain LIMIT {_PAGE}"
 ONE_ROW = "SELECT domain, level, since, seen FROM tls_level WHERE domain = ?"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Remembered:
     """What is remembered of a domain; times in seconds since 1970, `seen` to the day."""
 

@@ -4,9 +4,9 @@ Knows no hosts' order and no TLS; permanent or transient is what `Reply.severity
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from relay.evidence import Failure
+from relay.immutable import immutable
 from relay.outcome import Outcome, Reason, Status
 from relay.reply import Reply, Severity
 
@@ -28,7 +28,7 @@ _BECAME = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Blame:
     """Why a host, or (host None) a whole route, did not serve; fields as in Outcome."""
 

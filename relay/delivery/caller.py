@@ -1,14 +1,15 @@
 """How the relay calls MX hosts: as whom, from where, and how patiently. Makes no connection."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.delivery.contexts import TlsContexts
 from relay.delivery.credentials import Credentials
+from relay.immutable import immutable
 from relay.outbox import Outbox
 
 
 # RFC 5321 §4.5.3.2: the least a client should wait, in seconds; the others are ours
-@dataclass(frozen=True, slots=True)
+@immutable
 class Timeouts:
     """How long each step may take, in seconds."""
 
@@ -26,7 +27,7 @@ class Timeouts:
     quit: float = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Sources:
     """The addresses the relay calls from, by family; None: the system chooses."""
 
@@ -38,7 +39,7 @@ class Sources:
         return self.ipv6 if ":" in address else self.ipv4
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Caller:
     """How the relay calls: its name for EHLO, the port, trust, patience, from where; and as whom.
 

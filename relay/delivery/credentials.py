@@ -1,9 +1,11 @@
 """Who the relay is to a next hop (RFC 4954). Pure; a secret that shows itself nowhere."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from relay.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Credentials:
     """A user name and its password; both stay out of every `repr`."""
 

@@ -6,9 +6,9 @@ rules out, answers.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from relay.delivery.hop import HopReport, Unreachable
+from relay.immutable import immutable
 
 _LIMIT = 10_000  # addresses remembered; beyond it the one down longest is forgotten
 
@@ -16,7 +16,7 @@ Place = tuple[str, int, bool]
 """Address, port, and whether a silent one is waited for only shortly."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Down:
     seen: float  # when the last try ended, by the loop's clock
     report: Unreachable

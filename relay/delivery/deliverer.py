@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -39,6 +39,7 @@ from relay.delivery.terms import Rules
 from relay.delivery.tickets import Tickets
 from relay.delivery.transaction import Content, content_of
 from relay.envelope import Envelope
+from relay.immutable import immutable
 from relay.outcome import DeliveryResult
 from relay.pace import Bound, FindBound, Pace
 from relay.reply import Reply
@@ -47,7 +48,7 @@ from relay.resolver import Resolver
 _LONGEST_TURN = 30.0  # seconds a delivery waits for the rate of a host
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DeliverySettings:
     """What the operator decides about delivery. Times in seconds.
 
@@ -90,7 +91,7 @@ def build_caller(settings: DeliverySettings) -> Caller:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Load:
     """What an attempt carries from host to host."""
 

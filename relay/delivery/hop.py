@@ -1,18 +1,19 @@
 """What an attempt visits and what a visit came to. Pure values, no control flow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.delivery.blame import Blame
 from relay.delivery.tls import Level
 from relay.delivery.waiver import Waiver
 from relay.evidence import Failure, Handshake
+from relay.immutable import immutable
 from relay.reply import Reply, Severity
 
 _TOO_MANY_RECIPIENTS = 452
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Host:
     """An MX host: its name as in the MX record, its addresses, whether the policy lists it.
 
@@ -25,7 +26,7 @@ class Host:
     listed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Flaw:
     """Why a host did not come up to a TLS level; `detail` is one sentence for a person.
 
@@ -38,7 +39,7 @@ class Flaw:
     cause: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Waived:
     """A flaw that a waiver lets pass.
 
@@ -51,7 +52,7 @@ class Waived:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Hop:
     """The next thing to do: offer the mail for these recipients to this address at this level.
 
@@ -74,28 +75,28 @@ class Hop:
         return self.waived.waiver.domain if self.waived else None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Unreachable:
     """Nobody there: no connection, or no greeting on it. Another address may do better."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Unprotected:
     """The level was not reached; no mail command was given."""
 
     flaw: Flaw
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Lapsed:
     """Before the first mail command the waiver ended that let `flaw` pass; none was given."""
 
     flaw: Flaw
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Declined:
     """The host takes nothing from us, or not this message; no recipient was asked about.
 
@@ -109,7 +110,7 @@ class Declined:
     login: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exchange:
     """What was said about the recipients: the last word on each that got one.
 

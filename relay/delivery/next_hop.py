@@ -4,8 +4,9 @@ Pure; knows neither DNS nor connections.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from relay.immutable import immutable
 
 if TYPE_CHECKING:
     from relay.delivery.credentials import Credentials
@@ -17,7 +18,7 @@ EVERYTHING = "*"
 
 
 # RFC 8461 §3.4: with a route the next hop, not the recipient's domain, is the policy domain
-@dataclass(frozen=True, slots=True)
+@immutable
 class NextHop:
     """Whom mail is handed to, and on what terms.
 

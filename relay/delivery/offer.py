@@ -4,16 +4,17 @@ SIZE is RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.address import as_ascii
 from relay.envelope import Envelope
+from relay.immutable import immutable
 from relay.reply import Reply
 
 _SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Offer:
     """The keywords of an EHLO reply in upper case, each with its parameters as one text."""
 

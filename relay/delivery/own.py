@@ -2,11 +2,12 @@
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from relay.immutable import immutable
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class OwnAddresses:
     """How the relay knows itself: its name, and the addresses and ports it listens on.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from relay.address import Domain, destination_address
@@ -11,6 +11,7 @@ from relay.delivery.hop import Host
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.route import Route, Router
 from relay.delivery.terms import Rules, Terms, terms_for
+from relay.immutable import immutable
 from relay.mta_sts.finder import Found
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy
@@ -26,7 +27,7 @@ class FindPolicy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Plan:
     """Whom to try, in order, and by whose policy; `route` may be why there is nobody.
 

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.delivery.credentials import Credentials
 from relay.delivery.session import Session
 from relay.delivery.tls import Level
+from relay.immutable import immutable
 from relay.pace import FindBound
 
 _IDLE_LIMIT = 200  # idle connections in all; beyond it the one idle longest is closed
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SessionKey:
     """Two deliveries share a connection only where all of this is the same.
 

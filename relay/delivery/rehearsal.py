@@ -4,13 +4,13 @@ The attempt alone judges; this only says how far it comes with what is known.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from relay.delivery.attempt import Attempt
 from relay.delivery.hop import Hop, HopReport, Host
 from relay.delivery.terms import Terms
 from relay.delivery.tls import Level
 from relay.evidence import Finding
+from relay.immutable import immutable
 from relay.outcome import Outcome, Status
 
 Place = tuple[str, str, Level]
@@ -23,7 +23,7 @@ _WOULD_BE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Verdict:
     """What would become of mail: "delivered", "deferred", "bounced"; "offered" where that is up to
     a host not asked; "unknown" where not even the hosts are known.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import zip_longest
 from random import Random
@@ -12,6 +11,7 @@ from relay.delivery.blame import Blame
 from relay.delivery.hop import Host
 from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
+from relay.immutable import immutable
 from relay.outcome import Reason
 from relay.reply import Reply
 from relay.resolver import Answer, DnsStatus, MxRecord, Resolver
@@ -20,7 +20,7 @@ _HOST_LIMIT = 20
 _ADDRESS_LIMIT = 10
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Route:
     """The hosts in the order to be tried, at least one; some may have no address, but a trouble."""
 

@@ -1,12 +1,13 @@
 """What binds an attempt: the policy, our own least TLS levels, waivers. Pure; knows no hosts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.tls import Floors, Ladder, Level, Requirement, down_to, ladder_for
 from relay.delivery.waiver import Waiver
 from relay.evidence import PolicySnapshot
+from relay.immutable import immutable
 
 Waivers = Mapping[str, Sequence[Waiver]]
 """All waivers, by policy domain."""
@@ -17,7 +18,7 @@ Recall = Callable[[str], Level | None]
 MEMORY = "tls.remember"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Rules:
     """What the operator asks of TLS: for all mail, for some domains (by pattern), and not yet.
 
@@ -31,7 +32,7 @@ class Rules:
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Terms:
     """What binds an attempt: whose policy, its mode, its snapshot for findings, the levels.
 

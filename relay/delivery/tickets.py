@@ -7,7 +7,8 @@ import math
 import ssl
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from relay.immutable import immutable
 
 _LONGEST = 3600.0  # seconds since the full handshake; roots and intermediates end too
 _LIMIT = 500  # tickets kept; beyond it the one longest unchanged is forgotten
@@ -35,7 +36,7 @@ class ResumingContext(ssl.SSLContext):
         return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Life:
     """From the full handshake to when its verification is worth nothing, in seconds since 1970."""
 
@@ -47,7 +48,7 @@ class _Life:
         return self.since <= now < self.until
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Ticket:
     session: ssl.SSLSession
     life: _Life

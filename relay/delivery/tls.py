@@ -1,9 +1,9 @@
 """TLS levels and which of them a policy's mode allows, best first. Pure; knows no sockets."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from relay.evidence import Failure
+from relay.immutable import immutable
 from relay.outcome import Reason
 
 
@@ -26,7 +26,7 @@ Ladder = tuple[Level, ...]
 _FLOORS = {"opportunistic": Level.CLEAR, "encrypt": Level.ENCRYPTED, "verify": Level.VERIFIED}
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Floors:
     """The least TLS of the configuration: "opportunistic", "encrypt" or "verify" each.
 
@@ -46,7 +46,7 @@ class Floors:
         return Floors(*(max(one, least, key=_FLOORS.__getitem__) for one in both))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Requirement:
     """The least TLS for some domain, "encrypt" or "verify"; `name` tells a person who asks."""
 

@@ -5,13 +5,13 @@ Knows neither how the connection came about nor what comes after.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from relay.address import plainest
 from relay.delivery.caller import Caller
 from relay.delivery.offer import Offer
 from relay.delivery.wire import Disconnected, InDoubt, Wire
 from relay.envelope import Envelope
+from relay.immutable import immutable
 from relay.reply import Reply, Severity
 
 _SERVICE_CLOSING = 421
@@ -19,7 +19,7 @@ _START_MAIL_INPUT = 354
 _TOO_MANY = 552
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Content:
     """A message as it goes over the wire; `size` is in octets before dot-stuffing."""
 

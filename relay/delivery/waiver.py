@@ -4,10 +4,10 @@ Knows no hosts and keeps no time: `now` is an argument, in seconds since 1970.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from relay.delivery.tls import Level
 from relay.evidence import Failure
+from relay.immutable import immutable
 from relay.timestamp import rfc3339
 
 # What each kind lets pass, and the level it then asks for. A failure that is in no row is never
@@ -27,7 +27,7 @@ _KINDS = {
 KINDS = tuple(_KINDS)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Waiver:
     """One kind of failure that one policy domain is forgiven.
 

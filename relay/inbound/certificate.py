@@ -4,7 +4,6 @@ Knows no connection and no configuration key but the two it blames.
 """
 
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,13 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from relay.errors import RelayError
+from relay.immutable import immutable
 
 
 class CertificateError(RelayError):
     """Certificate or key cannot be used; the text names the key of the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CertificateFiles:
     """PEM files: the server's certificate with those above it, and its key (may be one file)."""
 

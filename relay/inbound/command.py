@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
+from relay.immutable import immutable
 from relay.inbound.dsn import is_envid, is_notify, is_orcpt, is_ret, is_xtext
 
 _PATH = re.compile(r' *<((?:[^"<> ]|"(?:[^"\\]|\\.)*")*)>(?: +(.*))?')
@@ -31,7 +31,7 @@ class CommandError(ValueError):
     """The command is refused; the text is the reply."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PathCommand:
     """An address without angle brackets and source route, "<>" for the null path; parameters."""
 

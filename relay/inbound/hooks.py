@@ -5,7 +5,6 @@ They work with aiosmtpd's own SMTP class as with ours: what was accepted is as s
 
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Session
@@ -15,6 +14,7 @@ from relay.address import AddressError, Network, parse_mailbox
 from relay.clock import Clock
 from relay.envelope import Message
 from relay.errors import StorageError, StorageFullError
+from relay.immutable import immutable
 from relay.inbound.access import may_relay
 from relay.inbound.complaints import Complaints
 from relay.inbound.framing import Content
@@ -36,7 +36,7 @@ _LATER = "451 4.3.0 Trouble on this side: nothing was kept, try again later"
 _NO_ROOM = "452 4.3.1 No room to keep the message now, try again later"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AcceptSettings:
     """What the operator decides about taking mail in; sizes in octets.
 

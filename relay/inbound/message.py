@@ -4,13 +4,13 @@ Judges nothing.
 """
 
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
 from aiosmtpd.smtp import Envelope as Transaction
 from aiosmtpd.smtp import Session
 
 from relay.envelope import DsnRequest, Envelope, Message, new_queue_id
+from relay.immutable import immutable
 from relay.inbound.dsn import dsn_request, value_of
 from relay.inbound.received import Arrival, is_utf8, protocol_name, received_line
 from relay.inbound.upload import Body
@@ -18,7 +18,7 @@ from relay.inbound.upload import Body
 NULL_PATH = "<>"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Origin:
     """Whom a message is from: `address` "" for a UNIX socket, `user` where one has logged in."""
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from relay.address import plainest
+from relay.immutable import immutable
 from relay.timestamp import rfc5322
 
 _RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
@@ -12,7 +12,7 @@ _CLIENT_NAME = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}", re.ASCII)
 _LINE = 78  # RFC 5322 §2.1.1
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Arrival:
     """How a message came in.
 

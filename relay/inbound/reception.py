@@ -1,15 +1,16 @@
 """What all sessions of this process share. Knows no session."""
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from relay.immutable import immutable
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.login import Login
 from relay.outbox import Outbox
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SessionSettings:
     """What binds every client; sizes in octets, times in seconds, see Patience for the latter.
 
@@ -25,7 +26,7 @@ class SessionSettings:
     spool: Path
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reception:
     """What every session works with; `tls` None: no TLS to be had; `login` None: nobody can."""
 

@@ -5,7 +5,9 @@ Knows no password but the one in hand, and no connection: the client is asked th
 
 import binascii
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from relay.immutable import immutable
 
 MECHANISMS = ("PLAIN", "LOGIN")
 _USER_NAME = "VXNlcm5hbWU6"  # "Username:" and "Password:", as every client expects them
@@ -19,7 +21,7 @@ class SaslError(ValueError):
     """The exchange has failed; the text is the reply."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Credentials:
     """Who the client says it is; never printed with its password."""
 

@@ -5,13 +5,14 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 from relay.address import Network
 from relay.clock import Clock
 from relay.errors import RelayError
+from relay.immutable import immutable
 from relay.inbound.access import client_key, may_relay
 from relay.inbound.certificate import CertificateFiles, server_context
 from relay.inbound.complaints import Complaints
@@ -25,7 +26,7 @@ _FULL_FOR_YOU = b"421 4.7.0 Too many connections from your address, try again la
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ListenSettings:
     """Where to listen and how much to bear.
 

@@ -5,7 +5,6 @@ It does not know what the certificates are for; the names are given.
 
 import ssl
 import warnings
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,12 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from relay.immutable import immutable
+
 _DAY = timedelta(days=1)
 _Key = ec.EllipticCurvePrivateKey
 _Builder = x509.CertificateBuilder
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Certificate:
     """A certificate; `path` is a PEM file of its key, itself and the CA between it and the root."""
 
@@ -49,7 +50,7 @@ def _lower(context: ssl.SSLContext, maximum: ssl.TLSVersion) -> None:
         context.set_ciphers("DEFAULT@SECLEVEL=0")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Party:
     """Somebody who is certified or certifies: a name and its key."""
 

@@ -1,13 +1,13 @@
 """The demo's domains (RFC 8461 §5): each shows one thing that can become of mail."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from relay.immutable import immutable
 from relay.lab.ca import Certificate
 from relay.lab.world import Mode, World
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Scene:
     """A domain of the demo: what it shows, what should happen to its mail, and how that ends."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 from weakref import WeakKeyDictionary
 
+from relay.immutable import immutable
 from relay.lab.ca import Certificate
 from relay.lab.tally import Tally
 
@@ -19,7 +20,7 @@ Answer = str | list[str]
 """A reply, several lines parted by CRLF; or a list of replies used up one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Received:
     """A message the host has answered 2xx to.
 

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from relay.immutable import immutable
 from relay.lab.ca import Certificate
 from relay.lab.streams import serving
 from relay.lab.tally import Tally
@@ -23,7 +24,7 @@ PATH = "/.well-known/mta-sts.txt"
 Point = Literal["headers", "body"]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Request:
     """A request as it came; header names in lower case. `sni` None: the client sent none."""
 

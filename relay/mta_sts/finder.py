@@ -10,6 +10,7 @@ from relay.address import Domain
 from relay.clock import Clock
 from relay.errors import StorageError
 from relay.evidence import Finding, PolicySnapshot
+from relay.immutable import immutable
 from relay.mta_sts.discover import discover
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.fetch import Fetch
@@ -36,7 +37,7 @@ from relay.resolver import Resolver
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Found:
     """What holds for a domain. `policy` is the one to apply, of mode "none" where none does;
     `snapshot` the same for evidence, None where no policy was had; `findings` what went wrong, told

@@ -1,8 +1,8 @@
 """What to do for a domain, given what is kept of it and its record (RFC 8461 §3.3, §5.1). Pure."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from relay.immutable import immutable
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, Policy, PolicyResult, moment
 
@@ -11,7 +11,7 @@ _EARLIER = 8  # further record ids that failed and are remembered: more than DNS
 _AHEAD = 86_400.0  # a fetch time further in the future than this many seconds is void
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Discovery:
     """What DNS says: an id, an error, or neither (`absence` tells which kind of nothing)."""
 
@@ -30,7 +30,7 @@ class Step(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Decision:
     """A step and the error that goes with it."""
 

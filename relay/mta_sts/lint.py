@@ -1,9 +1,10 @@
 """What is sloppy about a domain's MTA-STS set-up (RFC 8461 §3, §8). Pure; it changes no verdict."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
+from relay.immutable import immutable
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy, parse_policy, read_lines
@@ -25,7 +26,7 @@ class Severity(StrEnum):
     NOTE = "note"  # worth knowing
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Remark:
     """One sentence about one thing."""
 
@@ -33,7 +34,7 @@ class Remark:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Setup:
     """What was seen of a domain; None: not looked at.
 

@@ -1,15 +1,16 @@
 """The unit of work: one message for one recipient domain, and what an attempt makes of it. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from relay.address import parse_mailbox
 from relay.envelope import Envelope, Message
 from relay.evidence import Finding
+from relay.immutable import immutable
 from relay.timestamp import rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Last:
     """The end of the last attempt; `host` None where none was concerned."""
 
@@ -18,7 +19,7 @@ class Last:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Job:
     """What is still to be done: `envelope` holds the recipients not yet settled.
 
@@ -36,7 +37,7 @@ class Job:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Claim:
     """A job taken on by this relay; `body` None: it is still to be read from the store.
 
@@ -48,7 +49,7 @@ class Claim:
     since: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Remainder:
     """What is left of a job after an attempt, and when to go on with it."""
 
@@ -59,7 +60,7 @@ class Remainder:
     warned: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Settlement:
     """The result of an attempt, kept in one transaction; `remainder` None: the job is done."""
 
@@ -69,7 +70,7 @@ class Settlement:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Attempted:
     """How one attempt ended that did not finish its job; `host` None: none was concerned."""
 
@@ -88,7 +89,7 @@ class Attempted:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class QueueRecord:
     """A job as `relay queue` shows it; the fields are the outside contract."""
 

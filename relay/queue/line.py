@@ -3,10 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.address import parse_mailbox
 from relay.envelope import Message
+from relay.immutable import immutable
 from relay.pace import Bound, FindBound, Pace
 from relay.queue.job import Claim, Job
 from relay.queue.share import Share
@@ -15,7 +16,7 @@ _FEW = 20  # claims waiting for a place: time to look for more
 _BODY_LIMIT = 65_536  # octets of a body that may wait in memory; larger ones are read back
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Limits:
     """How much is done at a time: claims in memory, attempts in all, attempts for one domain, and
     the octets of the bodies that are read back for them."""

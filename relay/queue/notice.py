@@ -4,16 +4,16 @@ Knows no format.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from relay.address import AddressError, parse_mailbox
 from relay.envelope import Envelope
 from relay.evidence import Finding
+from relay.immutable import immutable
 from relay.outcome import Outcome
 from relay.queue.job import Job
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Fates:
     """What became of recipients in one attempt, as far as somebody may be told of it.
 
@@ -30,7 +30,7 @@ class Fates:
         return bool(self.failed or self.delayed or self.relayed)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Notice:
     """What `to` is told of an attempt: the sender, or the postmaster where no sender can be told.
 

@@ -1,8 +1,8 @@
 """When to try again, when to warn, when to give up (RFC 5321 §4.5.4.1). Pure; no clock, no dice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from relay.immutable import immutable
 from relay.outcome import Reason
 
 Dice = Callable[[], float]
@@ -11,7 +11,7 @@ Dice = Callable[[], float]
 _JITTER = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Schedule:
     """`delays` between attempts (the last repeats), in seconds; `warn_after` None: never.
 

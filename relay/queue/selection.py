@@ -1,9 +1,9 @@
 """Which jobs an operator means. Pure."""
 
-from dataclasses import dataclass
+from relay.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Selection:
     """Jobs that fit everything said here; None: whatever it is.
 
@@ -22,7 +22,7 @@ class Selection:
 EVERYTHING = Selection()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Tally:
     """How many jobs have something in common; `oldest` is when the first was accepted."""
 

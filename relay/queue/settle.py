@@ -5,11 +5,12 @@ after an attempt.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from relay.envelope import Message
 from relay.evidence import Action, Finding
+from relay.immutable import immutable
 from relay.outcome import PROTECTIVE, DeliveryResult, Outcome, Reason, Status
 from relay.queue.dsn import write_notice
 from relay.queue.job import Job, Last, Remainder, Settlement
@@ -20,7 +21,7 @@ from relay.reply import Reply
 _NO_ANSWER = Reply(451, "4.3.0", "the attempt ended without an answer for this recipient")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Rules:
     """What is the same for all settlements: schedule, our name, chance and fresh queue ids.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.errors import StorageClosedError, StorageError
+from relay.immutable import immutable
 from relay.outcome import PROTECTIVE, Prospect
 from relay.queue.job import Settlement
 from relay.queue.release_text import release_text
@@ -28,7 +29,7 @@ _TICK = 2.0  # seconds; how soon a policy that somebody else has found is notice
 _PAGE = 1000  # domains or jobs in one transaction
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class View:
     """The other side as it can be seen; every name is a Domain or an address literal.
 

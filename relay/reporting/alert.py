@@ -1,9 +1,9 @@
 """Alerts: violations in the form in which they are told to the operator's programs. Pure."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from relay.evidence import Action, Failure, Finding, PolicySnapshot
+from relay.immutable import immutable
 from relay.reporting.violations import Record, to_record
 from relay.timestamp import rfc3339
 
@@ -19,7 +19,7 @@ _DOWNGRADES = {
 _SAMPLE_ID = "0" * 12
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Alert:
     """What is to be told: the newest violation of a domain and reason, and how many there were.
 

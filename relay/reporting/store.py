@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.evidence import Failure, Finding
+from relay.immutable import immutable
 from relay.reporting.alert import Alert
 from relay.reporting.violations import Record
 
@@ -29,7 +30,7 @@ class Outbox(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Entry:
     """A violation for the ledger: the record, and the line the log gets."""
 
@@ -42,7 +43,7 @@ DAY = 86_400.0
 """Seconds of the day that a Passage counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Passage:
     """How mail passed: the fields of a Handover but its host, and the day since 1970 (UTC)."""
 
@@ -53,7 +54,7 @@ class Passage:
     flaws: tuple[Failure, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Passed:
     """How much of it, from when to when in seconds since 1970.
 
@@ -131,7 +132,7 @@ class Filter:
     up_to: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Repeat:
     """Violations that differ only in time and message: how many, from when to when, the newest.
 
@@ -155,7 +156,7 @@ Counts = tuple[tuple[str, int], ...]
 """How many of what, the most first."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Summary:
     """How many violations, how many of them refused, from when to when; 0.0 where there are none.
 
@@ -172,7 +173,7 @@ class Summary:
     by_day: tuple[tuple[float, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exposure:
     """What was delivered for one domain, and how much of it with less than everything asks for.
 
@@ -192,7 +193,7 @@ class Exposure:
     reasons: Counts
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Shadow:
     """The domains of an Exposure each, and the sums of all there are, shown or not.
 
