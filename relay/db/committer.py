@@ -21,7 +21,8 @@ Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500  # operations in one transaction
 _FEW = 3  # operations of a transaction; with more there is a crowd
-_GATHER = 0.003  # seconds in which a crowd comes together
+_GATHER = 0.003  # seconds in which a crowd comes together, at most
+_LULL = 0.0005  # seconds without a further order: it has come together
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
 # operation that brought it, not of the thread
 _TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
@@ -97,7 +98,7 @@ class Committer:
         self._batch = []
         order = self._inbox.get()
         if is_crowded:
-            time.sleep(_GATHER)
+            self._gather()
         while order is not None:
             self._batch.append(order)
             if len(self._batch) == _BATCH:
@@ -109,6 +110,12 @@ class Committer:
         if self._batch:
             self._inbox.put(None)
         return bool(self._batch)
+
+    def _gather(self) -> None:
+        come, end = -1, time.monotonic() + _GATHER
+        while (now_come := self._inbox.qsize()) != come and time.monotonic() < end:
+            come = now_come
+            time.sleep(_LULL)
 
     # One operation that fails must not take the others with it: they are done again, one by one
     def _commit(self, batch: list[_Order]) -> None:

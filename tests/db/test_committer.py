@@ -85,7 +85,8 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
 async def test_after_a_crowd_the_next_one_is_waited_for(
     committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.db.committer._GATHER", 0.5)
+    monkeypatch.setattr("relay.db.committer._GATHER", 60)
+    monkeypatch.setattr("relay.db.committer._LULL", 0.5)
     await crowd(committer, 4)
     said: list[str] = []
     first = committer.run(lambda db: db.set_trace_callback(said.append))
@@ -95,10 +96,20 @@ async def test_after_a_crowd_the_next_one_is_waited_for(
     assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
 
 
+async def test_a_crowd_without_end_is_not_waited_for(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._GATHER", 0)
+    monkeypatch.setattr("relay.db.committer._LULL", 3600)
+    await crowd(committer, 4)
+    assert await committer.run(insert("x")) == 1
+
+
 async def test_who_comes_alone_is_not_kept_waiting(
     committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.db.committer._GATHER", 3600)
+    monkeypatch.setattr("relay.db.committer._LULL", 3600)
     await crowd(committer, 3)
     assert await committer.run(insert("x")) == 1
 
