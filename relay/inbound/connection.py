@@ -25,8 +25,8 @@ _HANDSHAKE = 60.0  # seconds for a TLS handshake
 _LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
 
 # asyncio gives each TLS connection of the process a buffer of 256 KiB and touches all of it: an
-# idle client would cost as much as one that uploads
-sslproto.SSLProtocol.max_size = _CHUNK
+# idle client would cost as much as one that uploads. This is room for one record
+sslproto.SSLProtocol.max_size = 16_384 + 1024
 
 _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
 
