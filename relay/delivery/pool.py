@@ -1,8 +1,9 @@
 """Connections kept for reuse; what two deliveries must share to share one (RFC 8461 §5)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from relay.delivery.credentials import Credentials
@@ -11,7 +12,9 @@ from relay.delivery.tls import Level
 from relay.immutable import immutable
 from relay.pace import FindBound
 
-_IDLE_LIMIT = 200  # idle connections in all; beyond it the one idle longest is closed
+_MANY = 200  # connections; with so many those idle longest make room, and others are waited for
+_PATIENCE = 0.2  # seconds; to open one takes about as long where the way is long
+_IN_LINE = 4  # deliveries that wait for each connection in use
 
 
 @immutable
@@ -34,7 +37,11 @@ class SessionKey:
 
 
 class Pool:
-    """Idle sessions by key, and so many sessions with one host in use at a time."""
+    """Idle sessions by key, and so many sessions with one host in use at a time.
+
+    While there are few in all, a delivery that finds none idle opens one. With many it would cost
+    another host its own, which is then opened anew: so it waits for one in use a little.
+    """
 
     def __init__(
         self, new: Callable[[SessionKey], Session], idle_timeout: float, bound: FindBound
@@ -48,6 +55,8 @@ class Pool:
         # the same, in the order they went idle, with when that is long enough, by the loop's clock
         self._parked: dict[Session, tuple[SessionKey, float]] = {}
         self._timer: asyncio.TimerHandle | None = None  # for the first of them, or one before it
+        self._in_use = Counter[SessionKey]()
+        self._lines: dict[SessionKey, list[asyncio.Future[None]]] = {}  # who waits for one of them
         self._slots: dict[str, tuple[asyncio.Semaphore, int]] = {}  # by host
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -63,12 +72,15 @@ class Pool:
         """
         slot = await self._claim_slot(key.host)
         try:
-            session = (None if fresh else self._take(key)) or self._new(key)
+            session = (None if fresh else await self._find(key)) or self._open(key)
+            self._in_use[key] += 1
             try:
                 yield session
             except BaseException:  # amid a dialogue: nobody knows where it stands
                 session.abort()
                 raise
+            finally:
+                self._release(key)
             same = session.level is key.level
             self._keep(key if same else replace(key, level=session.level), session, least)
         finally:
@@ -102,6 +114,50 @@ class Pool:
     def _semaphore(self, host: str) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._bound(host).at_once)
 
+    @property
+    def _is_crowded(self) -> bool:
+        return len(self._parked) + self._in_use.total() >= _MANY
+
+    async def _find(self, key: SessionKey) -> Session | None:
+        session = self._take(key)
+        if session or not self._is_crowded:
+            return session
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while session is None and self._is_worth_waiting(key):
+                    await self._turn(key)
+                    session = self._take(key)
+        return session
+
+    def _is_worth_waiting(self, key: SessionKey) -> bool:
+        return len(self._lines.get(key, ())) < _IN_LINE * self._in_use[key]
+
+    async def _turn(self, key: SessionKey) -> None:
+        line = self._lines.setdefault(key, [])
+        turn = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        try:
+            await turn
+        finally:
+            line.remove(turn)
+            if not line:
+                del self._lines[key]
+
+    # The first who still waits
+    def _release(self, key: SessionKey) -> None:
+        self._in_use[key] -= 1
+        if not self._in_use[key]:
+            del self._in_use[key]
+        for turn in self._lines.get(key, ()):
+            if not turn.done():
+                turn.set_result(None)
+                break
+
+    def _open(self, key: SessionKey) -> Session:
+        if self._parked and self._is_crowded:
+            self._dismiss(next(iter(self._parked)))
+        return self._new(key)
+
     # The one used last; those not needed for so many deliveries may run out of time
     def _take(self, key: SessionKey) -> Session | None:
         while idle := self._idle.get(key):
@@ -119,8 +175,6 @@ class Pool:
         end = asyncio.get_running_loop().time() + self._idle_timeout
         self._parked[session] = (key, end)
         self._idle.setdefault(key, []).append(session)
-        if len(self._parked) > _IDLE_LIMIT:
-            self._dismiss(next(iter(self._parked)))
         if self._timer is None:
             self._set_timer(end)
 

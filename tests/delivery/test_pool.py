@@ -180,3 +180,76 @@ async def test_closed_pool_keeps_nothing(world: World) -> None:
     assert isinstance(report, Exchange)
     assert await desk.mx.endings.reach(1, 5) == ["QUIT"]
     await desk.pool.aclose()
+
+
+class TestManyConnections:
+    """With so many in all, one in use is waited for, and a new one costs the one idle longest."""
+
+    @pytest.fixture(autouse=True)
+    def _many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("relay.delivery.pool._MANY", 2)
+
+    async def test_one_in_use_is_waited_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            for _ in range(2):
+                one = await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
+                await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            waiting = [asyncio.ensure_future(desk.send(desk.key())) for _ in range(3)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        await desk.pool.aclose()
+        assert (desk.mx.connections, len(desk.mx.messages)) == (2, 5)
+
+    async def test_but_not_for_long(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("relay.delivery.pool._PATIENCE", 0.01)
+        desk = await bench(world)
+        async with AsyncExitStack() as busy:
+            for _ in range(2):
+                one = await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
+                await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            await desk.send(desk.key())
+        await desk.pool.aclose()
+        assert desk.mx.connections == 3
+
+    async def test_who_is_cancelled_in_line_keeps_nobody_waiting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.delivery.pool._MANY", 1)
+        monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
+        desk = await bench(world)
+        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
+            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            gone, left = (asyncio.ensure_future(desk.send(desk.key())) for _ in range(2))
+            await asyncio.sleep(0)
+            gone.cancel()
+        await left
+        await desk.pool.aclose()
+        assert (desk.mx.connections, len(desk.mx.messages)) == (1, 2)
+
+    async def test_one_that_is_of_no_more_use_is_not_waited_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.delivery.pool._MANY", 1)
+        monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
+        desk = await bench(world)
+        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
+            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            waiting = asyncio.ensure_future(desk.send(desk.key()))
+            await asyncio.sleep(0)
+            one.abort()
+        await waiting
+        await desk.pool.aclose()
+        assert desk.mx.connections == 2
+
+    async def test_another_host_s_longest_idle_makes_room(self, world: World) -> None:
+        desk = await bench(world)
+        for mode in ("enforce", "testing", "none"):
+            await desk.send(desk.key(mode=mode))
+        assert await desk.mx.endings.reach(1, 5) == ["QUIT"]
+        await desk.send(desk.key(mode="testing"))
+        await desk.pool.aclose()
+        assert desk.mx.connections == 3
