@@ -49,18 +49,21 @@ class Protocol(SMTPProtocol):
             cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
+        # most replies come several together
+        return self._take() or await self._wait_for_one(timeout)
+
+    async def _wait_for_one(self, timeout: float | None) -> SMTPResponse:  # noqa: ASYNC109
         loop = asyncio.get_running_loop()
         self._deadline = math.inf if timeout is None else loop.time() + timeout
-        while (reply := self.take_response()) is None:
-            if loop.time() >= self._deadline:
-                raise smtp.SMTPReadTimeoutError("no answer in time")
+        while loop.time() < self._deadline:
             self._set_timer(loop)
             self._awaited = loop.create_future()
             await self._awaited
-        return reply
+            if reply := self._take():
+                return reply
+        raise smtp.SMTPReadTimeoutError("no answer in time")
 
-    def take_response(self) -> SMTPResponse | None:
-        """What has come already: most replies come several together."""
+    def _take(self) -> SMTPResponse | None:
         if reply := self._reader.take():
             return SMTPResponse(*reply)
         if self.gone.is_set():

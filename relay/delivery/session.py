@@ -130,7 +130,7 @@ class Session:
         patience = caller.timeouts.hurried if hurried else caller.timeouts.connect
         source = caller.sources.towards(self._address)
         try:
-            self._wire = await connect(self._address, caller.port, patience, source, caller.outbox)
+            self._wire = await connect(self._address, caller.port, patience, caller.outbox, source)
             greeting = await self._wire.reply(caller.timeouts.greeting)
         except Disconnected as error:
             return Unreachable(str(error))

@@ -172,8 +172,7 @@ class Wire:
 
     async def _response(self, timeout: float) -> SMTPResponse:  # noqa: ASYNC109
         try:
-            come = self._protocol.take_response()
-            return come or await self._protocol.read_response(timeout)
+            return await self._protocol.read_response(timeout)
         except _BROKEN as error:
             raise self._lost(error) from None
 
@@ -186,16 +185,16 @@ async def connect(
     address: str,
     port: int,
     timeout: float,  # noqa: ASYNC109
+    outbox: Outbox,
     source: str | None = None,
-    outbox: Outbox | None = None,
 ) -> Wire:
     """Connect to an IP address within `timeout` seconds. Raises Disconnected.
 
-    `source` is the address of ours to call from; None: the system chooses. `outbox`: what this
-    connection sends leaves with what others send; None: by itself.
+    What the connection sends leaves with what else is in the `outbox`. `source` is the address of
+    ours to call from; None: the system chooses.
     """
     loop = asyncio.get_running_loop()
-    new = partial(Protocol, outbox or Outbox())
+    new = partial(Protocol, outbox)
     local = (source, 0) if source else None
     try:
         async with asyncio.timeout(timeout):

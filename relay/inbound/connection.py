@@ -103,6 +103,7 @@ class Connection(SMTP):
         assert self._timeout_handle is not None  # noqa: S101 - set since the connection was made
         self._timeout_handle.cancel()
         self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
+        self.reception.outbox.send()
         if self._writer.can_write_eof():
             self._writer.write_eof()
         while True:
@@ -127,6 +128,7 @@ class Connection(SMTP):
         """Speak TLS from here on; nothing from before counts. Raises ClientGone."""
         tls = self.reception.tls
         assert tls is not None and self.transport is not None  # noqa: S101, PT018
+        self.reception.outbox.send()  # the reply to STARTTLS
         # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; the next call stops reading
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         self._shaking = True
@@ -213,11 +215,6 @@ class Connection(SMTP):
             await self._writer.drain()
         except OSError as error:
             raise ClientGone from error
-
-    async def flush_now(self) -> None:
-        """The same at once, as before the connection changes or ends. Raises ClientGone."""
-        await self.flush()
-        self.reception.outbox.send()
 
     # Only the time is noted for what is heard; one timer looks at it when it goes off
     def _reset_timeout(self, duration: float | None = None) -> None:

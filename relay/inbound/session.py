@@ -75,7 +75,7 @@ class ClientSession(Connection):
             await self.push(f"220 {self.hostname} ESMTP")
             while not await self._is_over():
                 await self._serve(await self.read_command())
-            await self.flush_now()
+            await self.flush()
             if self._is_unbearable():
                 await self.part()
         except ClientGone:

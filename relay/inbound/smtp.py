@@ -75,7 +75,7 @@ class RelaySMTP(ClientSession):
         if self.over_tls:
             return await self.push("503 5.5.1 TLS is spoken already")
         await self.push("220 2.0.0 Speak TLS now")
-        await self.flush_now()
+        await self.flush()
         await self.start_tls()
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802

@@ -12,12 +12,13 @@ from relay.delivery.contexts import TlsContexts
 from relay.delivery.tls import Level
 from relay.delivery.wire import Disconnected, InDoubt, Wire, connect
 from relay.lab.world import World
+from relay.outbox import Outbox
 
 from .conftest import Talk, script, serving
 
 
 async def greeted(port: int) -> Wire:
-    wire = await connect("127.0.0.1", port, 5)
+    wire = await connect("127.0.0.1", port, 5, Outbox())
     await wire.reply(5)
     return wire
 
@@ -75,7 +76,7 @@ class TestReplies:
 
     async def test_silence(self) -> None:
         async with serving(script(b"220 hi", b"250 ok")) as port:
-            wire = await connect("127.0.0.1", port, 5)
+            wire = await connect("127.0.0.1", port, 5, Outbox())
             await wire.reply(5)
             await wire.ask(b"NOOP", timeout=5)
             with pytest.raises(Disconnected):
@@ -85,7 +86,7 @@ class TestReplies:
 
 async def test_refused_connection(world: World) -> None:
     with pytest.raises(Disconnected, match=r"^connection refused$"):
-        await connect("127.0.0.1", world.smtp_port, 5)
+        await connect("127.0.0.1", world.smtp_port, 5, Outbox())
 
 
 def taking(at_data: bytes | None, at_end: bytes | None, *, after: int = 0) -> Talk:
@@ -152,7 +153,7 @@ class TestContent:
 
     async def test_silence_after_the_end(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test", stall_at=".")
-        wire = await connect(mx.address, world.smtp_port, 5)
+        wire = await connect(mx.address, world.smtp_port, 5, Outbox())
         await wire.reply(5)
         for command in (b"EHLO x", b"MAIL FROM:<>", b"RCPT TO:<u@d.test>", b"DATA"):
             await wire.ask(command, timeout=5)
@@ -164,7 +165,7 @@ class TestTls:
     async def test_clear_text_behind_the_220(self, world: World) -> None:
         """TLS-07: injected text is not taken for a reply inside TLS."""
         mx = await world.mx_host("mx.d.test", injected=b"250-mx\r\n250 EVIL\r\n")
-        wire = await connect(mx.address, world.smtp_port, 5)
+        wire = await connect(mx.address, world.smtp_port, 5, Outbox())
         await wire.reply(5)
         await wire.ehlo(b"relay.test", 5)
         contexts = TlsContexts(world.ca_file)
@@ -178,7 +179,7 @@ class TestTls:
         mx = await world.mx_host("mx.d.test")
         context = TlsContexts(world.ca_file).at(Level.VERIFIED)
         for _ in range(2):
-            wire = await connect(mx.address, world.smtp_port, 5)
+            wire = await connect(mx.address, world.smtp_port, 5, Outbox())
             await wire.reply(5)
             await wire.ehlo(b"relay.test", 5)
             assert await wire.start_tls(context, "mx.d.test", 5) is None
@@ -191,7 +192,7 @@ class TestTls:
 
     async def test_name_unfit_for_sni(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test")
-        wire = await connect(mx.address, world.smtp_port, 5)
+        wire = await connect(mx.address, world.smtp_port, 5, Outbox())
         await wire.reply(5)
         await wire.ehlo(b"relay.test", 5)
         contexts = TlsContexts(world.ca_file)
