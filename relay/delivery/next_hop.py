@@ -48,6 +48,8 @@ def find_route(destination: str, routes: Mapping[str, R]) -> R | None:
     The destination's own pattern comes first, then "*." and the nearest domain above it, at last
     "*". An address literal has no pattern but "*".
     """
+    if not routes:
+        return None
     return next((routes[one] for one in _patterns(destination) if one in routes), None)
 
 

@@ -1,6 +1,7 @@
 """TLS levels and which of them a policy's mode allows, best first. Pure; knows no sockets."""
 
 from enum import IntEnum
+from functools import cache
 
 from relay.evidence import Failure
 from relay.immutable import immutable
@@ -66,6 +67,7 @@ def ladder_for(mode: str, floors: Floors) -> Ladder:
     return down_to(Level.VERIFIED if mode == "enforce" else floors.least(mode))
 
 
+@cache
 def down_to(least: Level) -> Ladder:
     """All levels from the best down to this one."""
     return tuple(level for level in sorted(Level, reverse=True) if level >= least)

@@ -86,8 +86,9 @@ class Content:
 
 def has_bare_line_end(content: bytes) -> bool:
     """Whether a CR or LF stands alone (RFC 5321 §2.3.8): what smuggling is made of."""
-    pairs = content.count(_LINE_END)
-    return content.count(b"\n") != pairs or content.count(b"\r") != pairs
+    # to count each by itself takes up to twice as long
+    both = len(content) - len(content.translate(None, _LINE_END))
+    return both != 2 * content.count(_LINE_END)
 
 
 def normalised(content: bytes) -> bytes:

@@ -118,10 +118,11 @@ class ClientSession(Connection):
         limit = AUTH_LIMIT if line[:5].upper() == b"AUTH " else COMMAND_LIMIT
         if len(line) > limit:
             return await self.push(f"500 5.5.2 The line is longer than {limit} octets")
-        verb, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
-        if verb.upper() not in self.commands or not verb.isascii():
+        word, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
+        verb = word.upper()
+        if verb not in self.commands or not word.isascii():
             return await self.push("500 5.5.1 This command is not known")
-        await getattr(self, f"smtp_{verb.upper()}")(argument.rstrip(" "))
+        await getattr(self, f"smtp_{verb}")(argument.rstrip(" "))
 
     async def read_command(self) -> bytes:
         """The next line with its end, the replies so far sent before. Raises ClientGone."""
