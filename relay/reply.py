@@ -52,10 +52,13 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
 
 
-@lru_cache(maxsize=1024)  # hosts say the same again and again; what is kept is bounded in octets
 def parse_reply(code: int, text: str) -> Reply:
     """A remote reply: control characters become spaces, length is bounded. Never raises."""
-    clean = text[:_TEXT_LIMIT]
+    return _parse(code, text[:_TEXT_LIMIT])
+
+
+@lru_cache(maxsize=1024)  # hosts say the same again and again; what is kept is some MB at most
+def _parse(code: int, clean: str) -> Reply:
     if not clean.isprintable():
         clean = "".join(char if char.isprintable() else " " for char in clean)
     clean = clean.strip(" ")

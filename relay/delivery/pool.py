@@ -127,7 +127,7 @@ class Pool:
                 while session is None and self._is_worth_waiting(key):
                     await self._turn(key)
                     session = self._take(key)
-        return session
+        return session or self._take(key)
 
     def _is_worth_waiting(self, key: SessionKey) -> bool:
         return len(self._lines.get(key, ())) < _IN_LINE * self._in_use[key]
@@ -138,23 +138,30 @@ class Pool:
         line.append(turn)
         try:
             await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # called and cut at the same moment: somebody else's turn
+                self._call_next(key)
+            raise
         finally:
             line.remove(turn)
             if not line:
                 del self._lines[key]
 
-    # The first who still waits
     def _release(self, key: SessionKey) -> None:
         self._in_use[key] -= 1
         if not self._in_use[key]:
             del self._in_use[key]
+        self._call_next(key)
+
+    # The first who still waits
+    def _call_next(self, key: SessionKey) -> None:
         for turn in self._lines.get(key, ()):
             if not turn.done():
                 turn.set_result(None)
                 break
 
     def _open(self, key: SessionKey) -> Session:
-        if self._parked and self._is_crowded:
+        while self._parked and self._is_crowded:
             self._dismiss(next(iter(self._parked)))
         return self._new(key)
 

@@ -33,6 +33,7 @@ class Protocol(SMTPProtocol):
         self._awaited: asyncio.Future[None] | None = None  # something to read, or the end
         self._deadline = math.inf  # for what is awaited, by the loop's clock
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf  # by the loop's clock; uvloop does not tell of each timer
         self.room = asyncio.Event()
         self.room.set()
         self.gone = asyncio.Event()
@@ -99,12 +100,13 @@ class Protocol(SMTPProtocol):
     # All that waits for a host waits here, and most replies come long before their time: one timer
     # serves many of them, and looks at the time when it goes off
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._timer and self._timer.when() > self._deadline:
+        if self._rings_at <= self._deadline:
+            return
+        if self._timer:
             self._timer.cancel()
-            self._timer = None
-        if self._timer is None and self._deadline < math.inf:
-            self._timer = loop.call_at(self._deadline, self._ring)
+        self._rings_at = self._deadline
+        self._timer = loop.call_at(self._deadline, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rings_at = None, math.inf
         self._look_again()

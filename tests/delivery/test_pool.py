@@ -230,6 +230,21 @@ class TestManyConnections:
         await desk.pool.aclose()
         assert (desk.mx.connections, len(desk.mx.messages)) == (1, 2)
 
+    async def test_nor_who_is_cancelled_when_called(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.delivery.pool._MANY", 1)
+        monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
+        desk = await bench(world)
+        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
+            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            gone, left = (asyncio.ensure_future(desk.send(desk.key())) for _ in range(2))
+            await asyncio.sleep(0)
+        gone.cancel()
+        await left
+        await desk.pool.aclose()
+        assert (desk.mx.connections, len(desk.mx.messages)) == (1, 2)
+
     async def test_one_that_is_of_no_more_use_is_not_waited_for(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
