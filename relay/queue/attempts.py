@@ -24,6 +24,7 @@ Deliver = Callable[[str, Envelope, bytes, float, bool], Awaitable[DeliveryResult
 that DNS says is to be looked up since then."""
 OnSettled = Callable[[Settlement, DeliveryResult], None]
 
+_UNSETTLED = 200  # attempts over but not settled, which others follow: a crash delivers them again
 _NOTHING = DeliveryResult(())
 
 
@@ -48,6 +49,7 @@ class Attempts:
         self._on_settled = on_settled
         self._room = Room(memory)
         self._delivering: set[Task[None]] = set()  # attempts that may still be cut
+        self._in_place: set[Task[None]] = set()  # those that hold the place of one in the line
         self._tasks: set[Task[None]] = set()
 
     def join(self, line: Line, trouble: Trouble) -> None:
@@ -57,12 +59,13 @@ class Attempts:
 
     def start(self, claim: Claim) -> None:
         """Begin the attempt of a claim."""
-        domain = claim.job.domain
-        self._delivering.add(self._spawn(self._attempt(claim), domain, self._line.end_attempt))
+        task = self._spawn(self._attempt(claim), claim.job.domain)
+        self._delivering.add(task)
+        self._in_place.add(task)
 
     def give_back(self, job: Job) -> None:
         """Let a claim go, unattempted, as the operator asked for."""
-        self._spawn(self._give_back(job), job.domain, self._line.leave)
+        self._spawn(self._give_back(job), job.domain)
 
     async def end(self, timeout: float) -> None:  # noqa: ASYNC109 - the operator's stop_timeout
         """Let attempts end for `timeout` seconds, then cut them."""
@@ -73,18 +76,17 @@ class Attempts:
         # the others have delivered and only settle: cutting them would deliver twice
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(
-        self, work: Coroutine[None, None, None], domain: str, leave: Callable[[str], None]
-    ) -> "Task[None]":
+    def _spawn(self, work: Coroutine[None, None, None], domain: str) -> "Task[None]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, leave, domain))
+        task.add_done_callback(partial(self._ended, domain))
         return task
 
-    def _ended(self, leave: Callable[[str], None], domain: str, task: "Task[None]") -> None:
+    def _ended(self, domain: str, task: "Task[None]") -> None:
         self._tasks.discard(task)
         self._delivering.discard(task)
-        leave(domain)
+        self._make_way(domain, task)
+        self._line.leave(domain)
         if not task.cancelled() and (error := task.exception()):
             log.error("telling of a settlement failed", exc_info=error)
 
@@ -92,7 +94,15 @@ class Attempts:
         settlement, result = await self._try(claim)
         if task := asyncio.current_task():
             self._delivering.discard(task)
+            if len(self._tasks) - len(self._in_place) < _UNSETTLED:
+                self._make_way(claim.job.domain, task)
         await self._keep(settlement, result)
+
+    # Another attempt may begin
+    def _make_way(self, domain: str, task: "Task[None]") -> None:
+        if task in self._in_place:
+            self._in_place.discard(task)
+            self._line.end_attempt(domain)
 
     async def _try(self, claim: Claim) -> tuple[Settlement, DeliveryResult]:
         job = claim.job

@@ -87,19 +87,18 @@ class Line:
                 self._call_in_turn(domain)
 
     def end_attempt(self, domain: str) -> None:
-        """A claim has been attempted and is one no more: others may start."""
-        self.leave(domain)
+        """An attempt has ended: others may start."""
         self._slots.give_back(domain)
         for other in list(self._waiting):
             if not self._slots.free or self.resting:
                 break
             self._start_waiting(other)
-        if self.behind and sum(map(len, self._waiting.values())) < _FEW:
-            self._ask()
 
     def leave(self, domain: str) -> None:
-        """A claim is settled, or is one no more."""
+        """A claim is settled, or is one no more: others may be taken on."""
         self._window.give_back(domain)
+        if self.behind and sum(map(len, self._waiting.values())) < _FEW:
+            self._ask()
 
     def is_empty(self) -> bool:
         """Whether no claim waits for its turn."""

@@ -50,10 +50,10 @@ async def test_who_is_taken_out_never_starts(
 async def test_the_store_is_asked_for_more_only_while_it_may_have_some() -> None:
     house = Started(Limits())
     house.take_on("A", "B")
-    house.line.end_attempt("d.test")
+    house.line.leave("d.test")
     assert house.asked == 0
     house.line.behind = True
-    house.line.end_attempt("d.test")
+    house.line.leave("d.test")
     assert house.asked == 1
 
 

@@ -19,7 +19,7 @@ from relay.errors import StorageError
 from relay.evidence import Action, Failure, Finding
 from relay.outcome import DeliveryResult, Outcome, Reason, Status
 from relay.pace import Bound, FindBound
-from relay.queue.job import Settlement
+from relay.queue.job import Claim, Settlement
 from relay.queue.line import Limits
 from relay.queue.retry import Schedule
 from relay.queue.scheduler import Scheduler
@@ -361,6 +361,60 @@ async def test_snd_22_mail_says_since_when_it_waits(build: Build) -> None:
         house.script.open["d.test"].set()
         await house.told.count(2)
     assert begun <= house.script.since[0] <= house.script.since[1] <= taken
+
+
+class SlowToSettle(Spool):
+    """A spool that keeps settlements waiting until it is `open`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.open = asyncio.Event()
+
+    async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
+        await self.open.wait()
+        return await super().settle(settlement, claimed=claimed)
+
+
+class TestSlowToSettle:
+    @pytest.fixture
+    def spool(self, tmp_path: Path) -> Iterator[SlowToSettle]:
+        spool = SlowToSettle(tmp_path / "spool-0.db")
+        yield spool
+        spool.close()
+
+    async def test_the_next_attempt_does_not_wait_for_it(
+        self, build: Build, spool: SlowToSettle
+    ) -> None:
+        async with build(Limits(per_domain=alike(1))) as house:
+            for number in range(3):
+                await house.accept(f"Q{number}", f"u{number}@d.test")
+            await house.script.begun(3)
+            assert house.told.settlements == []
+            spool.open.set()
+            await house.told.count(3)
+        assert house.script.most["d.test"] == 1
+
+    async def test_but_not_without_end(
+        self, build: Build, spool: SlowToSettle, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.queue.attempts._UNSETTLED", 2)
+        async with build(Limits(per_domain=alike(1))) as house:
+            for number in range(5):
+                await house.accept(f"Q{number}", f"u{number}@d.test")
+            await house.script.begun(3)
+            await house.accept("Q5", "u@e.test")
+            await house.script.begun(4)
+            assert house.script.log[-1] == ("e.test", "u@e.test")
+            spool.open.set()
+            await house.told.count(6)
+
+    async def test_what_only_settles_is_not_cut(self, build: Build, spool: SlowToSettle) -> None:
+        async with build(stop_timeout=0) as house:
+            await house.accept("Q1", "u@d.test")
+            await house.script.begun(1)
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.05, spool.open.set)
+        assert [one.job.id for one in house.told.settlements] == ["Q1.1"]
 
 
 async def test_a_large_body_is_read_back_when_its_turn_comes(build: Build) -> None:
