@@ -371,7 +371,8 @@ class SlowToSettle(Spool):
         self.open = asyncio.Event()
 
     async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
-        await self.open.wait()
+        async with asyncio.timeout(PATIENCE):
+            await self.open.wait()
         return await super().settle(settlement, claimed=claimed)
 
 
