@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from relay.db.connection import storage_error
@@ -20,7 +20,8 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500  # operations in one transaction
-_FEW = 3  # operations of a transaction; with more there is a crowd
+_FADE = 0.02  # seconds until an operation does not count as a sign of a crowd any more
+_FEW = 8  # operations that count fully; with more there is a crowd
 _GATHER = 0.003  # seconds in which a crowd comes together, at most
 _LULL = 0.0005  # seconds without a further order: it has come together
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
@@ -56,6 +57,8 @@ class Committer:
         self._path = path
         self._inbox: SimpleQueue[_Order | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
+        self._crowd = 0.0  # the operations of late, each the less the longer ago it is
+        self._looked = 0.0  # when that was said
         self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"committer {path.name}")
         self._thread.daemon = True
@@ -90,26 +93,30 @@ class Committer:
             self._ended = True
             self._refuse_rest()
 
-    # Nothing taken: the end. What waits when the first order comes goes with it. After a crowd more
-    # is to come at once: a transaction costs nearly the same for all of it, and while it comes
+    # Nothing taken: the end. What waits when the first order comes goes with it. In a crowd more is
+    # to come at once: a transaction costs nearly the same for all of it, and while it comes
     # together the event loop has enough to do. Who comes alone is not kept waiting
     def _take(self) -> bool:
-        is_crowded = len(self._batch) > _FEW
         self._batch = []
         order = self._inbox.get()
-        if is_crowded:
+        if self._is_crowded():
             self._gather()
         while order is not None:
             self._batch.append(order)
-            if len(self._batch) == _BATCH:
-                return True
-            try:
-                order = self._inbox.get_nowait()
-            except Empty:
-                return True
-        if self._batch:
+            if len(self._batch) == _BATCH or self._inbox.empty():
+                break
+            order = self._inbox.get()
+        if order is None and self._batch:
             self._inbox.put(None)
+        self._crowd += len(self._batch)
         return bool(self._batch)
+
+    # Clients that are out of step come one by one, and are a crowd all the same
+    def _is_crowded(self) -> bool:
+        now = time.monotonic()
+        self._crowd *= max(0.0, 1 - (now - self._looked) / _FADE)
+        self._looked = now
+        return self._crowd > _FEW
 
     def _gather(self) -> None:
         come, end = -1, time.monotonic() + _GATHER

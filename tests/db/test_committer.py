@@ -87,7 +87,7 @@ async def test_after_a_crowd_the_next_one_is_waited_for(
 ) -> None:
     monkeypatch.setattr("relay.db.committer._GATHER", 60)
     monkeypatch.setattr("relay.db.committer._LULL", 0.5)
-    await crowd(committer, 4)
+    await crowd(committer, 20)
     said: list[str] = []
     first = committer.run(lambda db: db.set_trace_callback(said.append))
     await asyncio.sleep(0.05)
@@ -96,12 +96,38 @@ async def test_after_a_crowd_the_next_one_is_waited_for(
     assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
 
 
+async def test_who_come_one_by_one_and_often_are_a_crowd(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._FADE", 3600)
+    monkeypatch.setattr("relay.db.committer._GATHER", 60)
+    for number in range(9):
+        await committer.run(insert(number))
+    monkeypatch.setattr("relay.db.committer._LULL", 0.5)
+    said: list[str] = []
+    first = committer.run(lambda db: db.set_trace_callback(said.append))
+    await asyncio.sleep(0.05)
+    second = committer.run(insert("x"))
+    await asyncio.gather(first, second)
+    assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
+
+
+async def test_a_crowd_that_is_long_gone_is_none(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._FADE", 1e-9)
+    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
+    monkeypatch.setattr("relay.db.committer._LULL", 3600)
+    await crowd(committer, 20)
+    assert await committer.run(insert("x")) == 1
+
+
 async def test_a_crowd_without_end_is_not_waited_for(
     committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.db.committer._GATHER", 0)
     monkeypatch.setattr("relay.db.committer._LULL", 3600)
-    await crowd(committer, 4)
+    await crowd(committer, 20)
     assert await committer.run(insert("x")) == 1
 
 
@@ -110,7 +136,7 @@ async def test_who_comes_alone_is_not_kept_waiting(
 ) -> None:
     monkeypatch.setattr("relay.db.committer._GATHER", 3600)
     monkeypatch.setattr("relay.db.committer._LULL", 3600)
-    await crowd(committer, 3)
+    await crowd(committer, 7)
     assert await committer.run(insert("x")) == 1
 
 
