@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,27 +82,20 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
     ]
 
 
-async def test_after_a_crowd_the_next_one_is_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.db.committer._GATHER", 60)
-    monkeypatch.setattr("relay.db.committer._LULL", 0.5)
-    await crowd(committer, 20)
-    said: list[str] = []
-    first = committer.run(lambda db: db.set_trace_callback(said.append))
-    await asyncio.sleep(0.05)
-    second = committer.run(insert("x"))
-    await asyncio.gather(first, second)
-    assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
+async def one_by_one(committer: Committer, size: int) -> None:
+    """Have so many operations done in a transaction each."""
+    for number in range(size):
+        await committer.run(insert(number))
 
 
-async def test_who_come_one_by_one_and_often_are_a_crowd(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
+# those who are out of step are a crowd as well
+@pytest.mark.parametrize("come", [crowd, one_by_one])
+async def test_in_a_crowd_the_next_ones_are_waited_for(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch, come: Callable[..., Awaitable[None]]
 ) -> None:
     monkeypatch.setattr("relay.db.committer._FADE", 3600)
     monkeypatch.setattr("relay.db.committer._GATHER", 60)
-    for number in range(9):
-        await committer.run(insert(number))
+    await come(committer, 9)
     monkeypatch.setattr("relay.db.committer._LULL", 0.5)
     said: list[str] = []
     first = committer.run(lambda db: db.set_trace_callback(said.append))

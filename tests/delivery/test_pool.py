@@ -215,8 +215,9 @@ class TestManyConnections:
         await desk.pool.aclose()
         assert desk.mx.connections == 3
 
+    @pytest.mark.parametrize("called", [False, True])
     async def test_who_is_cancelled_in_line_keeps_nobody_waiting(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
+        self, world: World, monkeypatch: pytest.MonkeyPatch, called: bool
     ) -> None:
         monkeypatch.setattr("relay.delivery.pool._MANY", 1)
         monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
@@ -225,21 +226,8 @@ class TestManyConnections:
             await one.deliver(mail(), ["u@d.test"], content_of(BODY))
             gone, left = (asyncio.ensure_future(desk.send(desk.key())) for _ in range(2))
             await asyncio.sleep(0)
-            gone.cancel()
-        await left
-        await desk.pool.aclose()
-        assert (desk.mx.connections, len(desk.mx.messages)) == (1, 2)
-
-    async def test_nor_who_is_cancelled_when_called(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("relay.delivery.pool._MANY", 1)
-        monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
-        desk = await bench(world)
-        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
-            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
-            gone, left = (asyncio.ensure_future(desk.send(desk.key())) for _ in range(2))
-            await asyncio.sleep(0)
+            if not called:
+                gone.cancel()
         gone.cancel()
         await left
         await desk.pool.aclose()
