@@ -35,7 +35,15 @@ class ClientGone(Exception):
     """The client has ended the connection or it broke."""
 
 
-class Connection(SMTP):
+# The library goes through every name of its handler and of itself for each client, to find hooks,
+# commands and AUTH mechanisms: a tenth of what a connection costs. Here they are called by name
+class _Nameless:
+    def __dir__(self) -> list[str]:
+        """Nothing to be found."""
+        return []
+
+
+class Connection(_Nameless, SMTP):
     """Reads and writes octets, collects replies, tells a client that is too slow why it ends."""
 
     line_length_limit = _CHUNK
@@ -46,13 +54,14 @@ class Connection(SMTP):
         # the library keeps the limits on the class, where each client changes those of all
         self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT)
         super().__init__(
-            reception.hooks,
+            _Nameless(),
             hostname=settings.hostname,
             data_size_limit=settings.max_message_size,
             enable_SMTPUTF8=True,
             timeout=settings.timeout,
             loop=asyncio.get_running_loop(),
         )
+        self.event_handler = reception.hooks
         self.reception = reception
         self.tls_first = tls_first
         self.patience = Patience(settings.timeout, settings.message_timeout, self.loop.time())
@@ -60,12 +69,6 @@ class Connection(SMTP):
         self.replies: list[bytes] = []
         self._keeping = False
         self._shaking = False  # hands, for TLS
-
-    # The library goes through every name for each client to find commands and AUTH mechanisms, a
-    # tenth of what a connection costs; here commands are found by name
-    def __dir__(self) -> list[str]:
-        """Nothing to be found."""
-        return []
 
     def state(self) -> tuple[Session, Transaction]:
         """Who the client is and the mail transaction under way."""
