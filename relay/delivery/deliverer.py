@@ -148,9 +148,8 @@ class Deliverer:
         attempt = Attempt(terms, self._ordered(plan.hosts, now), envelope.recipients, now)
         load = _Load(envelope, content_of(body), since)
         await self._act(attempt, plan.next_hop, terms.mode, load)
-        result = attempt.final()
-        findings += result.findings
-        return DeliveryResult(result.outcomes, findings, result.handovers, anew)
+        one = attempt.final()
+        return DeliveryResult(one.outcomes, (*findings, *one.findings), one.handovers, anew)
 
     def scout(self) -> Scout:
         """Who looks ahead for mail as it would be delivered here."""

@@ -39,8 +39,7 @@ class Setup:
     """What was seen of a domain; None: not looked at.
 
     `records` are the TXT records at _mta-sts.DOMAIN, each a sequence of its strings; `body` is the
-    policy file as served, `policy` the one in force, `hosts` the names of the MX records. `aliases`
-    has the names met that are CNAMEs, and where each leads.
+    file as served, `policy` the one in force, `hosts` the MX hosts, `aliases` where CNAMEs lead.
     """
 
     domain: str
