@@ -67,3 +67,7 @@ def test_any_text_becomes_one_bounded_printable_line(code: int, text: str) -> No
     reply = parse_reply(code, text)
     assert reply.text.isprintable()
     assert len(reply.text) <= 1000
+
+
+def test_what_is_kept_of_long_texts_is_short() -> None:
+    assert parse_reply(550, "x" * 1000 + "y") is parse_reply(550, "x" * 1000 + "z")

@@ -105,32 +105,23 @@ async def test_in_a_crowd_the_next_ones_are_waited_for(
     assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
 
 
-async def test_a_crowd_that_is_long_gone_is_none(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("size", "fade", "gather"),
+    [
+        pytest.param(7, 3600, 3600, id="no crowd: who comes alone is not kept waiting"),
+        pytest.param(20, 1e-9, 3600, id="a crowd that is long gone"),
+        pytest.param(20, 3600, 0, id="a crowd without end"),
+    ],
+)
+async def test_the_next_one_is_not_waited_for(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch, size: int, fade: float, gather: float
 ) -> None:
-    monkeypatch.setattr("relay.db.committer._FADE", 1e-9)
-    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
-    monkeypatch.setattr("relay.db.committer._LULL", 3600)
-    await crowd(committer, 20)
-    assert await committer.run(insert("x")) == 1
-
-
-async def test_a_crowd_without_end_is_not_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.db.committer._GATHER", 0)
-    monkeypatch.setattr("relay.db.committer._LULL", 3600)
-    await crowd(committer, 20)
-    assert await committer.run(insert("x")) == 1
-
-
-async def test_who_comes_alone_is_not_kept_waiting(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
-    monkeypatch.setattr("relay.db.committer._LULL", 3600)
-    await crowd(committer, 7)
-    assert await committer.run(insert("x")) == 1
+    monkeypatch.setattr("relay.db.committer._FADE", fade)
+    monkeypatch.setattr("relay.db.committer._GATHER", gather)
+    monkeypatch.setattr("relay.db.committer._LULL", 12)  # ends, so that a failure does not hang
+    await crowd(committer, size)
+    async with asyncio.timeout(5):
+        assert await committer.run(insert("x")) == 1
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ class Bench:
     def key(self, level: Level = Level.VERIFIED, mode: str = "enforce") -> SessionKey:
         return SessionKey(self.mx.name, self.mx.address, self.port, level, mode)
 
+    async def use(self, busy: AsyncExitStack) -> Session:
+        """A connection that is up and in use until the end of `busy`."""
+        one = await busy.enter_async_context(self.pool.session(self.key(), Level.VERIFIED))
+        await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+        return one
+
     async def send(
         self, key: SessionKey, least: Level | None = None, *, fresh: bool = False
     ) -> None:
@@ -94,6 +100,14 @@ async def test_idle_connection_is_closed_politely(world: World) -> None:
     desk = await bench(world, idle=0.0)
     await desk.send(desk.key())
     assert await desk.mx.endings.reach(1, 5) == ["QUIT"]
+    await desk.pool.aclose()
+
+
+async def test_each_idle_connection_has_its_time(world: World) -> None:
+    desk = await bench(world, idle=0.2)
+    await desk.send(desk.key(mode="testing"))
+    await desk.send(desk.key(mode="enforce"))
+    assert await desk.mx.endings.reach(2, 5) == ["QUIT", "QUIT"]
     await desk.pool.aclose()
 
 
@@ -195,9 +209,8 @@ class TestManyConnections:
         monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
         desk = await bench(world)
         async with AsyncExitStack() as busy:
-            for _ in range(2):
-                one = await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
-                await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            await desk.use(busy)
+            await desk.use(busy)
             waiting = [asyncio.ensure_future(desk.send(desk.key())) for _ in range(3)]
             await asyncio.sleep(0)
         await asyncio.gather(*waiting)
@@ -208,9 +221,8 @@ class TestManyConnections:
         monkeypatch.setattr("relay.delivery.pool._PATIENCE", 0.01)
         desk = await bench(world)
         async with AsyncExitStack() as busy:
-            for _ in range(2):
-                one = await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
-                await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+            await desk.use(busy)
+            await desk.use(busy)
             await desk.send(desk.key())
         await desk.pool.aclose()
         assert desk.mx.connections == 3
@@ -222,8 +234,8 @@ class TestManyConnections:
         monkeypatch.setattr("relay.delivery.pool._MANY", 1)
         monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
         desk = await bench(world)
-        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
-            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+        async with AsyncExitStack() as busy:
+            await desk.use(busy)
             gone, left = (asyncio.ensure_future(desk.send(desk.key())) for _ in range(2))
             await asyncio.sleep(0)
             if not called:
@@ -239,8 +251,8 @@ class TestManyConnections:
         monkeypatch.setattr("relay.delivery.pool._MANY", 1)
         monkeypatch.setattr("relay.delivery.pool._PATIENCE", LONG)
         desk = await bench(world)
-        async with desk.pool.session(desk.key(), Level.VERIFIED) as one:
-            await one.deliver(mail(), ["u@d.test"], content_of(BODY))
+        async with AsyncExitStack() as busy:
+            one = await desk.use(busy)
             waiting = asyncio.ensure_future(desk.send(desk.key()))
             await asyncio.sleep(0)
             one.abort()

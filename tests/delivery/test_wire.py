@@ -106,6 +106,42 @@ def taking(at_data: bytes | None, at_end: bytes | None, *, after: int = 0) -> Ta
     return talk
 
 
+def late(later: asyncio.Event) -> Talk:
+    """A server that answers a second command only then."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        await reader.readline()
+        writer.write(b"250 ok\r\n")
+        await reader.readline()
+        await later.wait()
+        writer.write(b"250 at last\r\n")
+        await reader.read()
+
+    return talk
+
+
+class TestTime:
+    """One timer serves all replies of a connection; each has its own time all the same."""
+
+    async def test_a_short_one_after_a_long_one(self) -> None:
+        async with serving(late(asyncio.Event())) as port:
+            wire = await greeted(port)
+            await wire.ask(b"NOOP", timeout=3600)
+            async with asyncio.timeout(5):
+                with pytest.raises(Disconnected, match="no answer in time"):
+                    await wire.ask(b"NOOP", timeout=0.05)
+
+    async def test_a_long_one_after_a_short_one(self) -> None:
+        later = asyncio.Event()
+        async with serving(late(later)) as port:
+            wire = await greeted(port)
+            await wire.ask(b"NOOP", timeout=0.2)
+            asyncio.get_running_loop().call_later(0.4, later.set)
+            assert (await wire.ask(b"NOOP", timeout=5)).text == "at last"
+            wire.abort()
+
+
 class TestContent:
     async def test_large(self) -> None:
         """More than the buffers hold, all of it written."""
