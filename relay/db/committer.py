@@ -19,11 +19,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_BATCH = 500  # operations in one transaction
-_FADE = 0.02  # seconds until an operation does not count as a sign of a crowd any more
-_FEW = 8  # operations that count fully; with more there is a crowd
-_GATHER = 0.003  # seconds in which a crowd comes together, at most
-_LULL = 0.0005  # seconds without a further order: it has come together
+_BATCH = 500  # operations in one transaction, about
+_GATHER = 0.003  # seconds an order waits for others to go with it, at most
+_LULL = 16  # turns of the event loop without a further order: none is about to come
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
 # operation that brought it, not of the thread
 _TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
@@ -55,10 +53,10 @@ class Committer:
         """Own `db` from now on; `path` is for messages."""
         self._db = db
         self._path = path
-        self._inbox: SimpleQueue[_Order | None] = SimpleQueue()
+        self._coming: list[_Order] = []  # not yet the thread's
+        self._since = 0.0  # when the first of them came
+        self._inbox: SimpleQueue[list[_Order] | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
-        self._crowd = 0.0  # the operations of late, each the less the longer ago it is
-        self._looked = 0.0  # when that was said
         self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"committer {path.name}")
         self._thread.daemon = True
@@ -71,16 +69,38 @@ class Committer:
         first time in a transaction that is rolled back. Raises StorageClosedError after the end.
         """
         order = _Order(operation)
-        self._inbox.put(order)
-        if self._ended:
-            self._refuse_rest()
+        if self._coming and self._coming[0].loop is not order.loop:
+            self._hand_over()  # that loop may have ended
+        self._coming.append(order)
+        if len(self._coming) == 1:
+            self._since = time.monotonic()
+            self._gather(order.loop, 1, _LULL)
         return order.answer
 
     def close(self) -> None:
         """End the thread after all that waits, and close the connection."""
+        self._hand_over()
         self._inbox.put(None)
         self._thread.join()
         self._db.close()
+
+    # A transaction costs nearly the same for one as for many, so an order is not the thread's until
+    # the loop has done what there is to do: that is where more of them come from. Turns in which
+    # nothing is to be done take no time, so who comes alone is not kept waiting
+    def _gather(self, loop: asyncio.AbstractEventLoop, known: int, turns: int) -> None:
+        come = len(self._coming)
+        turns = turns - 1 if come == known else _LULL
+        if turns and 0 < come < _BATCH and time.monotonic() < self._since + _GATHER:
+            loop.call_soon(self._gather, loop, come, turns)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        coming, self._coming = self._coming, []
+        if coming:
+            self._inbox.put(coming)
+        if self._ended:
+            self._refuse_rest()
 
     # However the thread ends, nobody waits for ever
     def _work(self) -> None:
@@ -93,36 +113,18 @@ class Committer:
             self._ended = True
             self._refuse_rest()
 
-    # Nothing taken: the end. What waits when the first order comes goes with it. In a crowd more is
-    # to come at once: a transaction costs nearly the same for all of it, and while it comes
-    # together the event loop has enough to do. Who comes alone is not kept waiting
+    # Nothing taken: the end. What waits when the first orders come goes with them
     def _take(self) -> bool:
         self._batch = []
-        order = self._inbox.get()
-        if self._is_crowded():
-            self._gather()
-        while order is not None:
-            self._batch.append(order)
-            if len(self._batch) == _BATCH or self._inbox.empty():
+        orders = self._inbox.get()
+        while orders is not None:
+            self._batch += orders
+            if len(self._batch) >= _BATCH or self._inbox.empty():
                 break
-            order = self._inbox.get()
-        if order is None and self._batch:
+            orders = self._inbox.get()
+        if orders is None and self._batch:
             self._inbox.put(None)
-        self._crowd += len(self._batch)
         return bool(self._batch)
-
-    # Clients that are out of step come one by one, and are a crowd all the same
-    def _is_crowded(self) -> bool:
-        now = time.monotonic()
-        self._crowd *= max(0.0, 1 - (now - self._looked) / _FADE)
-        self._looked = now
-        return self._crowd > _FEW
-
-    def _gather(self) -> None:
-        come, end = -1, time.monotonic() + _GATHER
-        while (now_come := self._inbox.qsize()) != come and time.monotonic() < end:
-            come = now_come
-            time.sleep(_LULL)
 
     # One operation that fails must not take the others with it: they are done again, one by one
     def _commit(self, batch: list[_Order]) -> None:
@@ -172,8 +174,7 @@ class Committer:
     def _refuse_rest(self) -> None:
         rest, self._batch = self._batch, []
         while not self._inbox.empty():
-            if order := self._inbox.get_nowait():
-                rest.append(order)
+            rest += self._inbox.get_nowait() or []
         for order in rest:
             order.error = StorageClosedError(f"{self._path}: the storage is closed")
         _answer(rest)

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,46 +82,51 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
     ]
 
 
-async def one_by_one(committer: Committer, size: int) -> None:
-    """Have so many operations done in a transaction each."""
+async def one_a_turn(committer: Committer, size: int) -> None:
+    """Have so many operations done, each ordered in a turn of the loop of its own."""
+    answers = []
     for number in range(size):
-        await committer.run(insert(number))
+        answers.append(committer.run(insert(number)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+    await asyncio.gather(*answers)
 
 
-# those who are out of step are a crowd as well
-@pytest.mark.parametrize("come", [crowd, one_by_one])
-async def test_in_a_crowd_the_next_ones_are_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch, come: Callable[..., Awaitable[None]]
+async def test_who_comes_while_the_loop_is_busy_is_waited_for(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.db.committer._FADE", 3600)
-    monkeypatch.setattr("relay.db.committer._GATHER", 60)
-    await come(committer, 9)
-    monkeypatch.setattr("relay.db.committer._LULL", 0.5)
+    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
     said: list[str] = []
-    first = committer.run(lambda db: db.set_trace_callback(said.append))
-    await asyncio.sleep(0.05)
-    second = committer.run(insert("x"))
-    await asyncio.gather(first, second)
-    assert [one for one in said if "INSERT" not in one] == ["COMMIT"]
+    await committer.run(lambda db: db.set_trace_callback(said.append))
+    await one_a_turn(committer, 40)
+    assert [one for one in said if "INSERT" not in one] == ["COMMIT", "BEGIN IMMEDIATE", "COMMIT"]
 
 
 @pytest.mark.parametrize(
-    ("size", "fade", "gather"),
+    ("bound", "value"),
     [
-        pytest.param(7, 3600, 3600, id="no crowd: who comes alone is not kept waiting"),
-        pytest.param(20, 1e-9, 3600, id="a crowd that is long gone"),
-        pytest.param(20, 3600, 0, id="a crowd without end"),
+        pytest.param("_LULL", 5, id="a loop that has nothing else to do"),
+        pytest.param("_GATHER", 0, id="a crowd without end"),
+        pytest.param("_BATCH", 1, id="a crowd that is large enough"),
     ],
 )
 async def test_the_next_one_is_not_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch, size: int, fade: float, gather: float
+    committer: Committer, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
-    monkeypatch.setattr("relay.db.committer._FADE", fade)
-    monkeypatch.setattr("relay.db.committer._GATHER", gather)
-    monkeypatch.setattr("relay.db.committer._LULL", 12)  # ends, so that a failure does not hang
-    await crowd(committer, size)
+    for name, unbounded in (("_LULL", 1 << 60), ("_GATHER", 3600), ("_BATCH", 1 << 60)):
+        monkeypatch.setattr(f"relay.db.committer.{name}", unbounded)
+    monkeypatch.setattr(f"relay.db.committer.{bound}", value)
     async with asyncio.timeout(5):
-        assert await committer.run(insert("x")) == 1
+        assert await committer.run(insert(1)) == 1
+
+
+async def test_what_waits_for_others_is_done_before_the_end(
+    committer: Committer, path: Path
+) -> None:
+    answer = committer.run(insert(1))
+    committer.close()
+    assert await answer == 1
+    assert rows(path) == [1]
 
 
 @pytest.mark.parametrize(
