@@ -86,9 +86,8 @@ class Content:
 
 def has_bare_line_end(content: bytes) -> bool:
     """Whether a CR or LF stands alone (RFC 5321 §2.3.8): what smuggling is made of."""
-    # to count each by itself takes up to twice as long
-    both = len(content) - len(content.translate(None, _LINE_END))
-    return both != 2 * content.count(_LINE_END)
+    rest = content.replace(_LINE_END, b"")
+    return b"\r" in rest or b"\n" in rest
 
 
 def normalised(content: bytes) -> bytes:
