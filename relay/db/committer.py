@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from relay.db.connection import storage_error
 from relay.errors import StorageClosedError, StorageError, StorageFullError
+from relay.lull import Lull
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500  # operations in one transaction, about
-_GATHER = 0.003  # seconds an order waits for others to go with it, at most
-_LULL = 16  # turns of the event loop without a further order: none is about to come
+_TURNS = 16  # of the event loop without a further order: none is about to come
+_PATIENCE = 0.003  # seconds an order waits for others to go with it, at most
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
 # operation that brought it, not of the thread
 _TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
@@ -53,8 +54,9 @@ class Committer:
         """Own `db` from now on; `path` is for messages."""
         self._db = db
         self._path = path
-        self._coming: list[_Order] = []  # not yet the thread's
-        self._since = 0.0  # when the first of them came
+        self._coming = deque[_Order]()  # not yet the thread's
+        self._loop: asyncio.AbstractEventLoop | None = None  # where they come from
+        self._lull = Lull(lambda: len(self._coming), self._hand_over, _TURNS, _PATIENCE)
         self._inbox: SimpleQueue[list[_Order] | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
         self._ended = False
@@ -69,12 +71,12 @@ class Committer:
         first time in a transaction that is rolled back. Raises StorageClosedError after the end.
         """
         order = _Order(operation)
-        if self._coming and self._coming[0].loop is not order.loop:
-            self._hand_over()  # that loop may have ended
         self._coming.append(order)
-        if len(self._coming) == 1:
-            self._since = time.monotonic()
-            self._gather(order.loop, 1, _LULL)
+        if len(self._coming) == 1 or order.loop is not self._loop:
+            self._loop = order.loop  # the one before may have ended
+            self._lull.begin()
+        elif len(self._coming) >= _BATCH:
+            self._hand_over()
         return order.answer
 
     def close(self) -> None:
@@ -85,18 +87,13 @@ class Committer:
         self._db.close()
 
     # A transaction costs nearly the same for one as for many, so an order is not the thread's until
-    # the loop has done what there is to do: that is where more of them come from. Turns in which
-    # nothing is to be done take no time, so who comes alone is not kept waiting
-    def _gather(self, loop: asyncio.AbstractEventLoop, known: int, turns: int) -> None:
-        come = len(self._coming)
-        turns = turns - 1 if come == known else _LULL
-        if turns and 0 < come < _BATCH and time.monotonic() < self._since + _GATHER:
-            loop.call_soon(self._gather, loop, come, turns)
-        else:
-            self._hand_over()
-
+    # the loop has done what there is to do: that is where more of them come from
     def _hand_over(self) -> None:
-        coming, self._coming = self._coming, []
+        self._lull.end()
+        coming = []
+        with suppress(IndexError):  # `close` may come from another thread: each order goes once
+            while True:
+                coming.append(self._coming.popleft())
         if coming:
             self._inbox.put(coming)
         if self._ended:

@@ -24,12 +24,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.db"
 
 
-@pytest.fixture
-def committer(path: Path) -> Iterator[Committer]:
+def made(path: Path) -> Committer:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.1)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("CREATE TABLE t (x UNIQUE)")
-    committer = Committer(db, path)
+    return Committer(db, path)
+
+
+@pytest.fixture
+def committer(path: Path) -> Iterator[Committer]:
+    committer = made(path)
     yield committer
     committer.close()
 
@@ -82,42 +86,30 @@ async def test_what_waits_goes_into_one_transaction(committer: Committer) -> Non
     ]
 
 
-async def one_a_turn(committer: Committer, size: int) -> None:
-    """Have so many operations done, each ordered in a turn of the loop of its own."""
+async def test_who_comes_while_the_loop_is_busy_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._PATIENCE", 3600)
+    committer, said = made(path), list[str]()
+    await committer.run(lambda db: db.set_trace_callback(said.append))
     answers = []
-    for number in range(size):
+    for number in range(40):
         answers.append(committer.run(insert(number)))
         for _ in range(10):
             await asyncio.sleep(0)
     await asyncio.gather(*answers)
-
-
-async def test_who_comes_while_the_loop_is_busy_is_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.db.committer._GATHER", 3600)
-    said: list[str] = []
-    await committer.run(lambda db: db.set_trace_callback(said.append))
-    await one_a_turn(committer, 40)
+    committer.close()
     assert [one for one in said if "INSERT" not in one] == ["COMMIT", "BEGIN IMMEDIATE", "COMMIT"]
 
 
-@pytest.mark.parametrize(
-    ("bound", "value"),
-    [
-        pytest.param("_LULL", 5, id="a loop that has nothing else to do"),
-        pytest.param("_GATHER", 0, id="a crowd without end"),
-        pytest.param("_BATCH", 1, id="a crowd that is large enough"),
-    ],
-)
-async def test_the_next_one_is_not_waited_for(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
-) -> None:
-    for name, unbounded in (("_LULL", 1 << 60), ("_GATHER", 3600), ("_BATCH", 1 << 60)):
-        monkeypatch.setattr(f"relay.db.committer.{name}", unbounded)
-    monkeypatch.setattr(f"relay.db.committer.{bound}", value)
+async def test_a_crowd_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.db.committer._PATIENCE", 3600)
+    monkeypatch.setattr("relay.db.committer._TURNS", 1 << 60)
+    monkeypatch.setattr("relay.db.committer._BATCH", 3)
+    committer = made(path)
     async with asyncio.timeout(5):
-        assert await committer.run(insert(1)) == 1
+        await asyncio.gather(*(committer.run(insert(number)) for number in range(3)))
+    committer.close()
 
 
 async def test_what_waits_for_others_is_done_before_the_end(
