@@ -1,7 +1,7 @@
-"""Waiting as long as the event loop has something to do: what comes of it then goes together.
+"""Waiting until what the event loop has to do brings no more, so that what came goes together.
 
-A turn of the loop in which nothing is to be done takes some microseconds, so nobody is kept waiting
-for others who do not come.
+A turn of the loop in which nothing is to be done takes some microseconds: on an idle one nobody is
+kept waiting for others who do not come.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ class Lull:
     def __init__(
         self, count: Callable[[], int], act: Callable[[], None], turns: int, patience: float
     ) -> None:
-        """`count` tells how much there is. `patience` is in seconds: it does not wait longer, since
-        what is brought may have no end."""
+        """`count` tells how much there is. `patience` is in seconds; the turn in which it ends is
+        the last one, for what is brought may have no end."""
         self._count = count
         self._act = act
         self._turns = turns
@@ -24,15 +24,10 @@ class Lull:
 
     def begin(self) -> None:
         """Look at each turn of the running loop from now on, and act in time."""
-        self.end()
-        loop = asyncio.get_running_loop()
-        self._look(loop, -1, self._turns, loop.time() + self._patience)
-
-    def end(self) -> None:
-        """Do not act."""
         if self._next:
             self._next.cancel()
-            self._next = None
+        loop = asyncio.get_running_loop()
+        self._look(loop, -1, self._turns, loop.time() + self._patience)
 
     def _look(self, loop: asyncio.AbstractEventLoop, known: int, turns: int, until: float) -> None:
         come = self._count()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from relay.db.connection import storage_error
@@ -48,7 +48,10 @@ class _Order:
 
 
 class Committer:
-    """Runs operations on its connection in the order they come, many to a transaction."""
+    """Runs operations on its connection in the order they come, many to a transaction.
+
+    They come from one event loop at a time.
+    """
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         """Own `db` from now on; `path` is for messages."""
@@ -57,6 +60,7 @@ class Committer:
         self._coming = deque[_Order]()  # not yet the thread's
         self._loop: asyncio.AbstractEventLoop | None = None  # where they come from
         self._lull = Lull(lambda: len(self._coming), self._hand_over, _TURNS, _PATIENCE)
+        self._handing = threading.Lock()  # them over to it
         self._inbox: SimpleQueue[list[_Order] | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
         self._ended = False
@@ -86,16 +90,12 @@ class Committer:
         self._thread.join()
         self._db.close()
 
-    # A transaction costs nearly the same for one as for many, so an order is not the thread's until
-    # the loop has done what there is to do: that is where more of them come from
+    # A transaction costs nearly the same for one as for many, so orders are not the thread's until
+    # what the loop has to do brings no more of them. `close` may come from another thread
     def _hand_over(self) -> None:
-        self._lull.end()
-        coming = []
-        with suppress(IndexError):  # `close` may come from another thread: each order goes once
-            while True:
-                coming.append(self._coming.popleft())
-        if coming:
-            self._inbox.put(coming)
+        with self._handing:
+            if coming := [self._coming.popleft() for _ in range(len(self._coming))]:
+                self._inbox.put(coming)
         if self._ended:
             self._refuse_rest()
 
@@ -170,8 +170,9 @@ class Committer:
 
     def _refuse_rest(self) -> None:
         rest, self._batch = self._batch, []
-        while not self._inbox.empty():
-            rest += self._inbox.get_nowait() or []
+        with suppress(Empty):  # a loop's thread may be here, too
+            while True:
+                rest += self._inbox.get_nowait() or []
         for order in rest:
             order.error = StorageClosedError(f"{self._path}: the storage is closed")
         _answer(rest)

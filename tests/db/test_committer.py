@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,12 @@ async def crowd(committer: Committer, size: int) -> None:
 
     first = committer.run(block)
     await begun.wait()
-    rest = [committer.run(insert(number)) for number in range(size)]
+    rest = []
+    for number in range(size):
+        rest.append(committer.run(insert(number)))
+        if number % 10 == 9:  # not all of them handed over together
+            for _ in range(20):
+                await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(first, *rest)
 
@@ -102,23 +108,23 @@ async def test_who_comes_while_the_loop_is_busy_is_waited_for(
     assert [one for one in said if "INSERT" not in one] == ["COMMIT", "BEGIN IMMEDIATE", "COMMIT"]
 
 
-async def test_a_crowd_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.db.committer._PATIENCE", 3600)
-    monkeypatch.setattr("relay.db.committer._TURNS", 1 << 60)
-    monkeypatch.setattr("relay.db.committer._BATCH", 3)
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [
+        pytest.param("_TURNS", 5, id="a loop that brings no more"),
+        pytest.param("_PATIENCE", 0.001, id="a loop that never ceases to"),
+        pytest.param("_BATCH", 3, id="as many as a transaction holds"),
+    ],
+)
+async def test_there_is_a_bound_to_waiting(
+    path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: float
+) -> None:
+    for name, none in (("_TURNS", 1 << 60), ("_PATIENCE", 3600), ("_BATCH", 1 << 60)):
+        monkeypatch.setattr(f"relay.db.committer.{name}", value if name == bound else none)
     committer = made(path)
     async with asyncio.timeout(5):
         await asyncio.gather(*(committer.run(insert(number)) for number in range(3)))
     committer.close()
-
-
-async def test_what_waits_for_others_is_done_before_the_end(
-    committer: Committer, path: Path
-) -> None:
-    answer = committer.run(insert(1))
-    committer.close()
-    assert await answer == 1
-    assert rows(path) == [1]
 
 
 @pytest.mark.parametrize(
@@ -223,8 +229,39 @@ async def test_closing_ends_what_waits_and_refuses_what_comes_after(path: Path) 
     await asyncio.to_thread(committer.close)
     assert await asyncio.gather(*work) == [1, 1, 1]
     with pytest.raises(StorageError, match="closed"):
-        await committer.run(insert(9))
+        await _after(committer)
     assert rows(path) == [0, 1, 2]
+
+
+class EndBetween:
+    """An inbox at whose first filling another thread comes to close the committer."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._inbox = committer._inbox
+        self._ended = threading.Event()
+        self.closing = threading.Thread(target=committer.close)
+
+    def put(self, orders: Any) -> None:
+        if orders is None:
+            self._ended.set()
+        else:
+            self.closing.start()
+            self._ended.wait(0.1)  # it is kept from that
+        self._inbox.put(orders)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inbox, name)
+
+
+async def test_the_end_does_not_overtake_what_came_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committer = made(path)
+    inbox = EndBetween(committer)
+    monkeypatch.setattr(committer, "_inbox", inbox)
+    async with asyncio.timeout(5):
+        assert await committer.run(insert(1)) == 1
+    await asyncio.to_thread(inbox.closing.join)
 
 
 def test_a_loop_that_has_ended_harms_nobody(committer: Committer, path: Path) -> None:
@@ -237,4 +274,5 @@ def test_a_loop_that_has_ended_harms_nobody(committer: Committer, path: Path) ->
 
 
 async def _after(committer: Committer) -> int:
-    return await committer.run(insert(2))
+    async with asyncio.timeout(5):
+        return await committer.run(insert(2))
