@@ -60,7 +60,7 @@ class Committer:
         self._coming = deque[_Order]()  # not yet the thread's
         self._loop: asyncio.AbstractEventLoop | None = None  # where they come from
         self._lull = Lull(lambda: len(self._coming), self._hand_over, _TURNS, _PATIENCE)
-        self._handing = threading.Lock()  # them over to it
+        self._handing = threading.Lock()  # held while they are handed over
         self._inbox: SimpleQueue[list[_Order] | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
         self._ended = False

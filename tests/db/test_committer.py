@@ -186,10 +186,11 @@ async def test_when_the_thread_ends_nobody_waits_for_ever(
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     committer = Committer(db, path)
     work = [committer.run(one) for one in (fail(SystemExit()), insert(1), insert(2))]
-    answers = await asyncio.gather(*work, return_exceptions=True)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*work, return_exceptions=True)
     assert [type(answer) for answer in answers] == [StorageClosedError] * 3
     with pytest.raises(StorageClosedError):
-        await committer.run(insert(3))
+        await _after(committer)
     assert "the storage's thread has ended" in caplog.text
     committer.close()
 
