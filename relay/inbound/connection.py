@@ -14,13 +14,13 @@ from typing import cast
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Transaction
 
+from relay.inbound.intake import ClientGone, Intake
 from relay.inbound.patience import Patience
 from relay.inbound.reception import Reception
 
 log = logging.getLogger(__name__)
 
 COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
-_CHUNK = 65_536  # octets read at a time; asyncio stops reading at twice as many
 _HANDSHAKE = 60.0  # seconds for a TLS handshake
 _LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
 
@@ -31,10 +31,6 @@ sslproto.SSLProtocol.max_size = 16_384 + 1024
 _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
 
 
-class ClientGone(Exception):
-    """The client has ended the connection or it broke."""
-
-
 # The library goes through every name of its handler and of itself for each client, to find hooks,
 # commands and AUTH mechanisms: a tenth of what a connection costs. Here they are called by name
 class _Nameless:
@@ -43,17 +39,17 @@ class _Nameless:
         return []
 
 
-class Connection(_Nameless, SMTP):
+class Connection(_Nameless, Intake, SMTP):
     """Reads and writes octets, collects replies, tells a client that is too slow why it ends."""
-
-    line_length_limit = _CHUNK
 
     def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """Serve one client; `tls_first`: not a word without TLS."""
         settings = reception.settings
         # the library keeps the limits on the class, where each client changes those of all
         self.command_size_limits = defaultdict(lambda: COMMAND_LIMIT)
-        super().__init__(
+        Intake.__init__(self, reception.room)
+        SMTP.__init__(
+            self,
             _Nameless(),
             hostname=settings.hostname,
             data_size_limit=settings.max_message_size,
@@ -133,7 +129,7 @@ class Connection(_Nameless, SMTP):
         assert tls is not None and self.transport is not None  # noqa: S101, PT018
         self.reception.outbox.send()  # the reply to STARTTLS
         # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; the next call stops reading
-        self._reader._buffer.clear()  # type: ignore[attr-defined]
+        self.drop_input()
         self._shaking = True
         try:
             secured = await self.loop.start_tls(
@@ -156,7 +152,6 @@ class Connection(_Nameless, SMTP):
 
     # RFC 3207 §4.2: as after the greeting, who the client is and whatever it said is forgotten
     def _begin_anew(self, secured: asyncio.Transport) -> None:
-        self._reader._transport = secured  # type: ignore[attr-defined]
         self._writer._transport = secured  # type: ignore[attr-defined]
         self.transport = secured
         self.session = self._create_session()
@@ -172,48 +167,18 @@ class Connection(_Nameless, SMTP):
     # The library drops what a client sent before it closed its side; here it is still served
     def eof_received(self) -> bool | None:
         """Let the session read what is left, then end it."""
-        self._reader.feed_eof()
+        self.end_input()
         return not self.over_tls  # under TLS there is no half-closed connection
-
-    async def read(self) -> bytes:
-        """Some octets. Raises ClientGone at the end."""
-        try:
-            chunk = await self._reader.read(_CHUNK)
-        except OSError as error:
-            raise ClientGone from error
-        if not chunk:
-            raise ClientGone
-        return chunk
-
-    def unread(self, octets: bytes) -> None:
-        """Put back what is for whoever reads next."""
-        self._reader._buffer[:0] = octets  # type: ignore[attr-defined]
-
-    @property
-    def has_line(self) -> bool:
-        """Whether a further line has come already."""
-        return b"\n" in self._reader._buffer  # type: ignore[attr-defined]
-
-    async def read_line(self) -> bytes:
-        """A line with its end; "" for one beyond all bounds, which is passed over."""
-        too_long = False
-        while True:
-            try:
-                line = await self._reader.readuntil()
-            except asyncio.LimitOverrunError as error:
-                await self._reader.read(error.consumed)
-                too_long = True
-            except (OSError, asyncio.IncompleteReadError) as error:
-                raise ClientGone from error
-            else:
-                return b"" if too_long else line
 
     async def flush(self) -> None:
         """Send the replies so far, with those to other clients. Raises ClientGone."""
         replies, self.replies = self.replies, []
         if self.transport is None:
             raise ClientGone
-        self.reception.outbox.put(cast(asyncio.WriteTransport, self.transport), b"".join(replies))
+        transport = cast(asyncio.WriteTransport, self.transport)
+        self.reception.outbox.put(transport, b"".join(replies))
+        if not transport.get_write_buffer_size():
+            return
         try:
             await self._writer.drain()
         except OSError as error:

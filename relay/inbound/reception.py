@@ -6,6 +6,7 @@ from pathlib import Path
 
 from relay.immutable import immutable
 from relay.inbound.hooks import AcceptHooks
+from relay.inbound.intake import CHUNK
 from relay.inbound.login import Login
 from relay.outbox import Outbox
 
@@ -28,10 +29,14 @@ class SessionSettings:
 
 @immutable
 class Reception:
-    """What every session works with; `tls` None: no TLS to be had; `login` None: nobody can."""
+    """What every session of one event loop works with.
+
+    `tls` None: no TLS to be had; `login` None: nobody can. `room` is where octets land.
+    """
 
     hooks: AcceptHooks
     settings: SessionSettings
     tls: ssl.SSLContext | None = None
     login: Login | None = None
     outbox: Outbox = field(default_factory=Outbox)
+    room: memoryview = field(default_factory=lambda: memoryview(bytearray(CHUNK)))

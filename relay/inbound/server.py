@@ -173,11 +173,6 @@ class Client(RelaySMTP):
             self._listeners.dismiss(self)
             super().connection_lost(error)
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, unless refused."""
-        if not self._refused:
-            super().data_received(data)
-
     def eof_received(self) -> bool | None:
         """End of input; a refused client's connection closes by itself."""
         return False if self._refused else super().eof_received()

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import re
 
-from relay.inbound.connection import COMMAND_LIMIT, ClientGone, Connection
+from relay.inbound.connection import COMMAND_LIMIT, Connection
+from relay.inbound.intake import ClientGone
 from relay.inbound.reception import Reception
 from relay.inbound.upload import Upload
 
