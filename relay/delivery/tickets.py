@@ -14,14 +14,22 @@ _LONGEST = 3600.0  # seconds since the full handshake; roots and intermediates e
 _LIMIT = 500  # tickets kept; beyond it the one longest unchanged is forgotten
 
 
-# `start_tls` has no place for it, but asyncio begins the handshake in its caller's context; uvloop
-# in none, so that there all handshakes are full ones
-offered: ContextVar[ssl.SSLSession | None] = ContextVar("offered", default=None)
-"""The session that a handshake begun in this context offers to resume; None: a full handshake."""
+class Offered:
+    """What a connection's handshake offers to resume; `session` None: a full handshake."""
+
+    def __init__(self) -> None:
+        """A full handshake."""
+        self.session: ssl.SSLSession | None = None
+
+
+# `start_tls` has no place for it. asyncio begins the handshake in its caller's context, uvloop in
+# that of whoever made the connection
+offered: ContextVar[Offered] = ContextVar("offered")
+"""For a connection that is made, or a handshake that is begun, in this context."""
 
 
 class ResumingContext(ssl.SSLContext):
-    """A client's TLS context whose connections offer what `offered` holds."""
+    """A client's TLS context whose connections offer what `offered` says."""
 
     def wrap_bio(
         self,
@@ -32,7 +40,8 @@ class ResumingContext(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """As any other, but for the session."""
-        session = session or offered.get()
+        if place := offered.get(None):
+            session = place.session
         return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 

@@ -18,7 +18,7 @@ from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
 from relay.delivery.hop import Flaw
 from relay.delivery.protocol import Protocol
 from relay.delivery.replies import NoReply
-from relay.delivery.tickets import offered
+from relay.delivery.tickets import Offered, offered
 from relay.outbox import Outbox
 from relay.reply import Reply, Severity, parse_reply
 
@@ -41,9 +41,10 @@ class InDoubt(Disconnected):
 class Wire:
     """One connection. Every method raises Disconnected and nothing else; timeouts in seconds."""
 
-    def __init__(self, protocol: Protocol) -> None:
-        """Made by `connect`."""
+    def __init__(self, protocol: Protocol, place: Offered) -> None:
+        """Made by `connect`, with `place` as `offered`."""
         self._protocol = protocol
+        self._offered = place
 
     @property
     def is_open(self) -> bool:
@@ -85,7 +86,8 @@ class Wire:
         """Start TLS with `host` as SNI and name to verify; a flaw leaves the connection closed.
         `session` is offered to be resumed, of a context that can; None: a full handshake."""
         self._check_step()
-        token = offered.set(session)
+        self._offered.session = session
+        token = offered.set(self._offered)
         try:
             # RFC 3207 §4.2: the protocol drops what came in clear text after the 220
             await self._protocol.start_tls(context, server_hostname=host, timeout=timeout)
@@ -196,12 +198,16 @@ async def connect(
     loop = asyncio.get_running_loop()
     new = partial(Protocol, outbox)
     local = (source, 0) if source else None
+    place = Offered()
+    token = offered.set(place)
     try:
         async with asyncio.timeout(timeout):
             _, protocol = await loop.create_connection(new, address, port, local_addr=local)
     except OSError as error:
         raise Disconnected(_words(error)) from None
-    return Wire(protocol)
+    finally:
+        offered.reset(token)
+    return Wire(protocol, place)
 
 
 def _words(error: Exception) -> str:

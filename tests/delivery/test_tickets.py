@@ -204,14 +204,15 @@ def once(disturb: Callable[[Sequence[str]], Any], step: str) -> Callable[[Sequen
     return cut
 
 
-def test_tls_12_full_handshakes_in_uvloop(tmp_path: Path) -> None:
-    """It has no place for a session; nothing breaks by it."""
-
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_tls_12_resumed_in_every_loop(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def story() -> None:
         async with World.start(tmp_path) as world:
             desk = Desk(world, await world.mx_host("mx.d.test"))
             await desk.send_at(NOW, NOW)
-            assert desk.resumed == [False, False]
+            assert desk.resumed == [False, True]
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(story())
