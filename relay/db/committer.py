@@ -1,12 +1,13 @@
-"""One thread that owns a connection and commits whatever waits in one transaction (one fsync)."""
+"""Transactions of many operations each, and a thread that waits for the disk (one fsync each)."""
 
 import asyncio
 import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -20,7 +21,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_BATCH = 500  # operations in one transaction, about
+_BATCH = 500  # operations in one transaction
+_LIGHT = 64  # of those the event loop does itself: it is held up by some 40 us for each
 _TURNS = 16  # of the event loop without a further order: none is about to come
 _PATIENCE = 0.003  # seconds an order waits for others to go with it, at most
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
@@ -31,8 +33,9 @@ _TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 class _Order:
     """An operation and where its answer goes."""
 
-    def __init__(self, operation: Operation[Any]) -> None:
+    def __init__(self, operation: Operation[Any], light: bool) -> None:
         self.operation = operation
+        self.light = light
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
         self.result: Any = None
@@ -50,34 +53,44 @@ class _Order:
 class Committer:
     """Runs operations on its connection in the order they come, many to a transaction.
 
-    They come from one event loop at a time.
+    They come from one event loop at a time. A transaction is the thread's, all of it or only its
+    COMMIT: while it has one, what comes waits for the next.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         """Own `db` from now on; `path` is for messages."""
         self._db = db
         self._path = path
-        self._coming = deque[_Order]()  # not yet the thread's
+        # the event loop does not wait for another process's transaction, the thread does
+        (self._patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+        db.execute("PRAGMA busy_timeout = 0")
+        self._coming = deque[_Order]()
         self._loop: asyncio.AbstractEventLoop | None = None  # where they come from
         self._lull = Lull(lambda: len(self._coming), self._hand_over, _TURNS, _PATIENCE)
-        self._handing = threading.Lock()  # held while they are handed over
         self._inbox: SimpleQueue[list[_Order] | None] = SimpleQueue()
         self._batch: list[_Order] = []  # in hand
+        self._begun = False  # its operations are done, all but the COMMIT
+        self._at_work = False  # the thread has a transaction, or will take one
+        self._handing = threading.Lock()  # held while they are handed over, and at the end
+        self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._work, name=f"committer {path.name}")
         self._thread.daemon = True
         self._thread.start()
 
-    def run(self, operation: Operation[T]) -> "asyncio.Future[T]":
+    def run(self, operation: Operation[T], *, light: bool = False) -> "asyncio.Future[T]":
         """The operation's result once it is committed, or StorageError: then nothing was done.
 
         The operation is on its way: who stops waiting does not stop it. It may run twice, the
-        first time in a transaction that is rolled back. Raises StorageClosedError after the end.
+        first time in a transaction that is rolled back. `light`: few rows, which are at hand, so
+        that the event loop may do it. Raises StorageClosedError after the end.
         """
-        order = _Order(operation)
+        order = _Order(operation, light)
         self._coming.append(order)
-        if len(self._coming) == 1 or order.loop is not self._loop:
-            self._loop = order.loop  # the one before may have ended
+        known, self._loop = self._loop, order.loop  # the one before may have ended
+        if self._at_work:
+            return order.answer
+        if len(self._coming) == 1 or order.loop is not known:
             self._lull.begin()
         elif len(self._coming) >= _BATCH:
             self._hand_over()
@@ -85,61 +98,81 @@ class Committer:
 
     def close(self) -> None:
         """End the thread after all that waits, and close the connection."""
-        self._hand_over()
-        self._inbox.put(None)
+        with self._handing:
+            self._closing = True
+            self._inbox.put(self._next(len(self._coming)))
+            self._inbox.put(None)
         self._thread.join()
         self._db.close()
 
-    # A transaction costs nearly the same for one as for many, so orders are not the thread's until
-    # what the loop has to do brings no more of them. `close` may come from another thread
+    # A transaction costs nearly the same for one as for many, so none is begun until what the loop
+    # has to do brings no more orders. `close` may come from another thread
     def _hand_over(self) -> None:
         with self._handing:
-            if coming := [self._coming.popleft() for _ in range(len(self._coming))]:
-                self._inbox.put(coming)
+            if self._closing or self._ended:
+                self._inbox.put(self._next(len(self._coming)))
+            elif self._coming and not self._at_work:
+                self._at_work = True
+                if all(order.light for order in islice(self._coming, _LIGHT)):
+                    self._begin(self._next(_LIGHT))
+                else:
+                    self._inbox.put(self._next(_BATCH))
         if self._ended:
             self._refuse_rest()
+
+    def _next(self, most: int) -> list[_Order]:
+        return [self._coming.popleft() for _ in range(min(most, len(self._coming)))]
+
+    # Each statement gives Python's lock away. On a thread while the loop is busy that makes both of
+    # them wait for each other again and again: it costs more than the statement
+    def _begin(self, orders: list[_Order]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for order in orders:
+                order.result = order.operation(self._db)
+            self._begun = True
+        except Exception:  # noqa: BLE001 - the thread does it anew, and finds out whose trouble it is
+            self._begun = False
+        finally:
+            if not self._begun:
+                self._roll_back()
+            self._inbox.put(orders)
 
     # However the thread ends, nobody waits for ever
     def _work(self) -> None:
         try:
-            while self._take():
-                self._commit(self._batch)
+            while (orders := self._inbox.get()) is not None:
+                if orders:
+                    self._batch = orders
+                    self._commit(orders)
         except BaseException:
             log.critical("%s: the storage's thread has ended", self._path, exc_info=True)
         finally:
-            self._ended = True
+            with self._handing:
+                self._ended, self._at_work = True, False
             self._refuse_rest()
-
-    # Nothing taken: the end. What waits when the first orders come goes with them
-    def _take(self) -> bool:
-        self._batch = []
-        orders = self._inbox.get()
-        while orders is not None:
-            self._batch += orders
-            if len(self._batch) >= _BATCH or self._inbox.empty():
-                break
-            orders = self._inbox.get()
-        if orders is None and self._batch:
-            self._inbox.put(None)
-        return bool(self._batch)
 
     # One operation that fails must not take the others with it: they are done again, one by one
     def _commit(self, batch: list[_Order]) -> None:
-        error = self._transact(batch)
-        alone = error is not None and len(batch) > 1 and not _is_busy(error)
+        error = self._transact([] if self._begun else batch)
+        alone = error and len(batch) > 1 and not _is_busy(error.__cause__)
         for order in batch:
             order.error = self._transact([order]) if alone else error
-        _answer(batch)
+        self._batch, self._at_work = [], False
+        self._answer(batch)
 
     # On a full disk: once the journal is in the database, its room serves to end mail
     def _make_room(self) -> None:
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
-    def _transact(self, batch: list[_Order]) -> StorageError | None:
+    # What has begun is only ended here
+    def _transact(self, orders: list[_Order]) -> StorageError | None:
+        begun, self._begun = self._begun, False
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for order in batch:
+            if not begun:
+                self._begin_in_turn()
+            for order in orders:
                 order.result = order.operation(self._db)
             self._db.execute("COMMIT")
         except StorageError as error:
@@ -149,6 +182,18 @@ class Committer:
             self._roll_back()
             return self._failure(error)
         return None
+
+    def _begin_in_turn(self) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+            self._db.execute(f"PRAGMA busy_timeout = {self._patience}")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            finally:
+                self._db.execute("PRAGMA busy_timeout = 0")
 
     # A fault of our own in one operation is logged, and the thread goes on to serve the others
     def _failure(self, error: Exception) -> StorageError:
@@ -173,25 +218,26 @@ class Committer:
         with suppress(Empty):  # a loop's thread may be here, too
             while True:
                 rest += self._inbox.get_nowait() or []
+        with suppress(IndexError):
+            while True:
+                rest.append(self._coming.popleft())
         for order in rest:
             order.error = StorageClosedError(f"{self._path}: the storage is closed")
-        _answer(rest)
+        self._answer(rest)
+
+    def _answer(self, orders: list[_Order]) -> None:
+        loops = {order.loop for order in orders} | ({self._loop} if self._loop else set())
+        for loop in loops:
+            with suppress(RuntimeError):  # it has ended: nobody waits
+                loop.call_soon_threadsafe(self._land, [one for one in orders if one.loop is loop])
+
+    def _land(self, orders: Iterable[_Order]) -> None:
+        for order in orders:
+            order.reply()
+        if self._coming and not self._at_work and asyncio.get_running_loop() is self._loop:
+            self._lull.begin()
 
 
 # Another process holds the database: the operations alone would each wait as long again
-def _is_busy(error: StorageError) -> bool:
-    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-
-
-def _answer(orders: list[_Order]) -> None:
-    for loop in {order.loop for order in orders}:
-        replies = [order for order in orders if order.loop is loop]
-        try:
-            loop.call_soon_threadsafe(_reply_all, replies)
-        except RuntimeError:
-            continue  # the loop has ended; nobody waits
-
-
-def _reply_all(orders: list[_Order]) -> None:
-    for order in orders:
-        order.reply()
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY

@@ -17,6 +17,7 @@ from relay.errors import StorageFullError
 from relay.evidence import Finding
 from relay.queue.job import Claim, Settlement
 
+_LIGHT = 65_536  # octets of a content that the event loop itself may write
 _ROOM_KNOWN = 0.1  # seconds that a look at the disk's free space holds good
 
 
@@ -43,7 +44,8 @@ class Spool:
     def put(self, message: Message, *, claimed: bool) -> "Future[list[Claim]]":
         """See QueueStore."""
         self._check_room()
-        return self._committer.run(partial(jobs.put, message, claimed))
+        light = len(message.content) <= _LIGHT
+        return self._committer.run(partial(jobs.put, message, claimed), light=light)
 
     async def claim(self, now: float, limit: int, passing_over: Sequence[str] = ()) -> list[Claim]:
         """See QueueStore."""
@@ -55,7 +57,9 @@ class Spool:
 
     async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
         """See QueueStore."""
-        return await self._committer.run(partial(_settle, settlement, claimed))
+        # the rows of a job that has waited may have to be read from the disk
+        light = not settlement.job.attempts and not settlement.notices
+        return await self._committer.run(partial(_settle, settlement, claimed), light=light)
 
     async def correct_times(self, now: float, latest: float) -> int:
         """See QueueStore."""

@@ -1,9 +1,10 @@
-"""The committer's thread: many to a transaction, and no trouble of one is that of another."""
+"""The committer: many to a transaction, and no trouble of one is that of another."""
 
 import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.db"
 
 
-def made(path: Path) -> Committer:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.1)
+def made(path: Path, patience: float = 0.1) -> Committer:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience)
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("CREATE TABLE t (x UNIQUE)")
+    db.execute("CREATE TABLE IF NOT EXISTS t (x UNIQUE)")
     return Committer(db, path)
 
 
@@ -37,6 +38,15 @@ def committer(path: Path) -> Iterator[Committer]:
     committer = made(path)
     yield committer
     committer.close()
+
+
+Run = Callable[[Insert], "asyncio.Future[int]"]
+
+
+@pytest.fixture(params=[False, True], ids=["by the thread", "by the event loop"])
+def run(committer: Committer, request: pytest.FixtureRequest) -> Run:
+    """Have an operation done by either."""
+    return partial(committer.run, light=request.param)
 
 
 def insert(value: object) -> Insert:
@@ -50,8 +60,8 @@ def rows(path: Path) -> list[object]:
     return values
 
 
-async def test_what_is_answered_is_committed(committer: Committer, path: Path) -> None:
-    assert await committer.run(insert(1)) == 1
+async def test_what_is_answered_is_committed(run: Run, path: Path) -> None:
+    assert await run(insert(1)) == 1
     assert rows(path) == [1]
 
 
@@ -140,42 +150,53 @@ async def test_there_is_a_bound_to_waiting(
         pytest.param(fail(DeprecationWarning("old")), id="a warning turned error"),
     ],
 )
-async def test_one_operation_s_trouble_is_its_own(
-    committer: Committer, path: Path, trouble: Insert
-) -> None:
+async def test_one_operation_s_trouble_is_its_own(run: Run, path: Path, trouble: Insert) -> None:
     work = [insert(1), trouble, insert(2)]
-    answers = await asyncio.gather(*map(committer.run, work), return_exceptions=True)
+    answers = await asyncio.gather(*map(run, work), return_exceptions=True)
     assert [type(answer) for answer in answers] == [int, StorageError, int]
     assert rows(path) == [1, 2]
 
 
-async def test_a_failed_operation_leaves_nothing_half_done(
-    committer: Committer, path: Path
-) -> None:
+async def test_a_failed_operation_leaves_nothing_half_done(run: Run, path: Path) -> None:
     def half(db: sqlite3.Connection) -> int:
         return insert(1)(db) + insert(1)(db)
 
     with pytest.raises(StorageError, match="UNIQUE"):
-        await committer.run(half)
+        await run(half)
     assert rows(path) == []
 
 
-async def test_another_process_in_the_way_is_transient(committer: Committer, path: Path) -> None:
+async def test_another_process_in_the_way_is_transient(run: Run, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    work = [committer.run(insert(number)) for number in range(3)]
+    work = [run(insert(number)) for number in range(3)]
     answers = await asyncio.gather(*work, return_exceptions=True)
     other.execute("ROLLBACK")
     other.close()
     assert [str(answer) for answer in answers] == [f"{path}: database is locked"] * 3
-    assert await committer.run(insert(9)) == 1
+    assert await run(insert(9)) == 1
+
+
+async def test_another_process_is_waited_for_but_the_loop_goes_on(path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    committer = made(path, patience=60)
+    other.execute("BEGIN IMMEDIATE")
+    answer = committer.run(insert(1), light=True)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not answer.done()
+    other.execute("ROLLBACK")
+    other.close()
+    async with asyncio.timeout(5):
+        assert await answer == 1
+    committer.close()
 
 
 async def test_a_bug_is_logged_with_its_traceback_and_told_in_plain_words(
-    committer: Committer, caplog: pytest.LogCaptureFixture
+    run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(StorageError, match="an internal error; the relay's log tells more"):
-        await committer.run(fail(KeyError("x")))
+        await run(fail(KeyError("x")))
     assert "Traceback" in caplog.text
     assert "KeyError: 'x'" in caplog.text
 
@@ -195,6 +216,82 @@ async def test_when_the_thread_ends_nobody_waits_for_ever(
     committer.close()
 
 
+def who(db: sqlite3.Connection) -> int:
+    return threading.get_ident()
+
+
+async def test_the_event_loop_does_what_is_light(committer: Committer) -> None:
+    assert await committer.run(who, light=True) == threading.get_ident()
+    assert await committer.run(who) != threading.get_ident()
+
+
+async def test_what_is_light_is_the_thread_s_beside_what_is_not(committer: Committer) -> None:
+    first = [committer.run(who, light=True) for _ in range(2)]
+    light, second, heavy = await asyncio.gather(*first, committer.run(who))
+    assert light == second == heavy != threading.get_ident()
+
+
+async def test_the_event_loop_does_so_many_at_a_time(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.db.committer._LIGHT", 3)
+    said = list[str]()
+    await committer.run(lambda db: db.set_trace_callback(said.append))
+    await asyncio.gather(*(committer.run(insert(number), light=True) for number in range(7)))
+    sizes = [len(one.split("INSERT")) - 1 for one in " ".join(said).split("BEGIN IMMEDIATE")[1:]]
+    assert sizes == [3, 3, 1]
+
+
+async def test_while_the_thread_has_the_connection_the_loop_leaves_it_alone(
+    committer: Committer,
+) -> None:
+    loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    done = list[str]()
+
+    def block(db: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        gate.wait()
+        done.append("heavy")
+
+    heavy = committer.run(block)
+    await begun.wait()
+    light = committer.run(lambda db: done.append("light"), light=True)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not done
+    gate.set()
+    await asyncio.gather(heavy, light)
+    assert done == ["heavy", "light"]
+
+
+async def test_a_commit_that_fails_is_the_trouble_of_who_brought_it(
+    committer: Committer, path: Path
+) -> None:
+    def prepare(db: sqlite3.Connection) -> None:
+        db.execute("CREATE TABLE u (x REFERENCES t (x) DEFERRABLE INITIALLY DEFERRED)")
+
+    def orphan(db: sqlite3.Connection) -> int:
+        return db.execute("INSERT INTO u VALUES (9)").rowcount
+
+    committer._db.execute("PRAGMA foreign_keys = ON")
+    await committer.run(prepare)
+    work = [committer.run(one, light=True) for one in (insert(1), orphan, insert(2))]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [int, StorageError, int]
+    assert "FOREIGN KEY" in str(answers[1])
+    assert rows(path) == [1, 2]
+
+
+async def test_closing_ends_what_the_loop_has_begun(path: Path) -> None:
+    committer = made(path)
+    first = committer.run(insert(1), light=True)
+    committer._hand_over()
+    second = committer.run(insert(2), light=True)
+    await asyncio.to_thread(committer.close)
+    assert [await first, await second] == [1, 1]
+    assert rows(path) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
@@ -205,20 +302,18 @@ async def test_when_the_thread_ends_nobody_waits_for_ever(
         (sqlite3.SQLITE_READONLY, StorageError),
     ],
 )
-async def test_trouble_says_what_it_means(
-    committer: Committer, code: int, kind: type[StorageError]
-) -> None:
+async def test_trouble_says_what_it_means(run: Run, code: int, kind: type[StorageError]) -> None:
     error = sqlite3.OperationalError("trouble")
     error.sqlite_errorcode = code
     with pytest.raises(StorageError, match="trouble") as caught:
-        await committer.run(fail(error))
+        await run(fail(error))
     assert type(caught.value) is kind
 
 
-async def test_who_stops_waiting_does_not_stop_the_work(committer: Committer, path: Path) -> None:
-    answer = committer.run(insert(1))
+async def test_who_stops_waiting_does_not_stop_the_work(run: Run, path: Path) -> None:
+    answer = run(insert(1))
     answer.cancel()
-    await committer.run(insert(2))
+    await run(insert(2))
     assert rows(path) == [1, 2]
 
 
@@ -245,7 +340,7 @@ class EndBetween:
     def put(self, orders: Any) -> None:
         if orders is None:
             self._ended.set()
-        else:
+        elif self.closing.ident is None:
             self.closing.start()
             self._ended.wait(0.1)  # it is kept from that
         self._inbox.put(orders)
@@ -265,9 +360,9 @@ async def test_the_end_does_not_overtake_what_came_before(
     await asyncio.to_thread(inbox.closing.join)
 
 
-def test_a_loop_that_has_ended_harms_nobody(committer: Committer, path: Path) -> None:
+def test_a_loop_that_has_ended_harms_nobody(committer: Committer, run: Run, path: Path) -> None:
     async def ask() -> None:
-        committer.run(insert(1))
+        run(insert(1))
 
     asyncio.run(ask())
     assert asyncio.run(_after(committer)) == 1
