@@ -1,7 +1,8 @@
-"""Which event loop a serving process runs on: asyncio's own, or uvloop's, an optional package."""
+"""Which event loop a serving process runs on: uvloop's, or asyncio's own."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -11,9 +12,9 @@ def run(work: Coroutine[Any, Any, None], loop: str) -> None:
         runner.run(work)
 
 
-# "auto" is what cost less on the whole: see docs/performance.md
+# "auto" is what cost less on the whole, where it is to be had: see docs/performance.md
 def _factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    if loop != "uvloop":
+    if loop == "asyncio" or (loop == "auto" and not find_spec("uvloop")):
         return asyncio.new_event_loop
     import uvloop
 

@@ -1,8 +1,10 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and the event loop they run on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from relay.lab.world import World
@@ -10,6 +12,16 @@ from relay.lab.world import World
 # How fast the machine is at the moment is no property of the code
 settings.register_profile("plain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("plain")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--loop", choices=["asyncio", "uvloop"], default="asyncio")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is tested in the test's own process runs on one loop; CI has both."""
+    if config.getoption("loop") == "uvloop":
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay import config
+from relay import config, event_loop
 from relay.errors import ConfigError
 from relay.lab.world import World
 from tests.cli.process import serving
@@ -29,7 +29,7 @@ def loaded(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="what is loaded is read from /proc")
 @pytest.mark.parametrize(
     ("loop", "workers", "is_uvloop"),
-    [("auto", 1, False), ("asyncio", 1, False), ("uvloop", 1, True), ("uvloop", 2, True)],
+    [("auto", 1, True), ("asyncio", 1, False), ("asyncio", 2, False), ("uvloop", 2, True)],
 )
 async def test_mail_on_each_loop(
     world: World, tmp_path: Path, loop: str, workers: int, is_uvloop: bool
@@ -55,3 +55,14 @@ def test_a_loop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(ConfigError, match=r"server\.loop: uvloop is not installed: pip install"):
         config.parse({"server": {"loop": "uvloop"}}, tmp_path)
+
+
+def test_without_uvloop_there_is_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    ran = list[str]()
+
+    async def work() -> None:
+        ran.append(type(asyncio.get_running_loop()).__module__)
+
+    event_loop.run(work(), "auto")
+    assert ran[0].startswith("asyncio.")

@@ -145,7 +145,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         key = "listen" if endpoint in server.listen else "listen_tls"
         yield f"server.{key}: {endpoint[0]} port {endpoint[1]} is named twice"
     if server.loop == "uvloop" and not find_spec("uvloop"):
-        yield "server.loop: uvloop is not installed: pip install 'mta-sts-relay[uvloop]'"
+        yield "server.loop: uvloop is not installed: pip install uvloop"
     for key in ("tls_key", "listen_tls", "users"):
         if getattr(server, key) and not server.tls_cert:
             yield f"server.{key}: needs a certificate, server.tls_cert"

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -174,7 +174,7 @@ class Committer:
                 self._begin_in_turn()
             for order in orders:
                 order.result = order.operation(self._db)
-            self._db.execute("COMMIT")
+            self._db.commit()  # gives Python's lock away once, `execute` several times
         except StorageError as error:
             self._roll_back()
             return error
@@ -225,16 +225,17 @@ class Committer:
             order.error = StorageClosedError(f"{self._path}: the storage is closed")
         self._answer(rest)
 
+    # With as little as can be, as the thread has Python's lock meanwhile
     def _answer(self, orders: list[_Order]) -> None:
-        loops = {order.loop for order in orders} | ({self._loop} if self._loop else set())
-        for loop in loops:
+        if self._loop:
             with suppress(RuntimeError):  # it has ended: nobody waits
-                loop.call_soon_threadsafe(self._land, [one for one in orders if one.loop is loop])
+                self._loop.call_soon_threadsafe(self._land, orders)
 
-    def _land(self, orders: Iterable[_Order]) -> None:
+    def _land(self, orders: list[_Order]) -> None:
         for order in orders:
-            order.reply()
-        if self._coming and not self._at_work and asyncio.get_running_loop() is self._loop:
+            if order.loop is self._loop:  # one before has ended
+                order.reply()
+        if self._coming and not self._at_work:
             self._lull.begin()
 
 

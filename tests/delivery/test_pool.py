@@ -180,7 +180,8 @@ async def test_cancelled_amid_a_dialogue(world: World) -> None:
         await task
     desk.mx.stall_at = None
     desk.mx.resume.set()
-    assert await desk.mx.endings.reach(1, 5) == ["DATA"]  # it was sent ahead
+    # DATA was sent ahead: the host may have read it before the end or not
+    assert (await desk.mx.endings.reach(1, 5))[0] in ("RCPT", "DATA")
     await desk.send(desk.key())
     await desk.pool.aclose()
     assert (desk.mx.connections, len(desk.mx.messages)) == (2, 1)
