@@ -1,4 +1,4 @@
-"""Transactions of many operations each, and a thread that waits for the disk (one fsync each)."""
+"""Transactions of many operations each, and a thread that syncs them to disk, one sync for each."""
 
 import asyncio
 import logging
@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500  # operations in one transaction
-_LIGHT = 64  # of those the event loop does itself: it is held up by some 40 us for each
+_LIGHT = 64  # of those at most the event loop does itself: that holds it up by 3 to 8 ms
 _TURNS = 16  # of the event loop without a further order: none is about to come
 _PATIENCE = 0.003  # seconds an order waits for others to go with it, at most
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
@@ -82,8 +81,9 @@ class Committer:
         """The operation's result once it is committed, or StorageError: then nothing was done.
 
         The operation is on its way: who stops waiting does not stop it. It may run twice, the
-        first time in a transaction that is rolled back. `light`: few rows, which are at hand, so
-        that the event loop may do it. Raises StorageClosedError after the end.
+        first time in a transaction that is rolled back. `light`: it takes 0.1 ms at most, as it
+        writes some rows and reads none that have long been on disk; so the event loop may do it.
+        Raises StorageClosedError after the end.
         """
         order = _Order(operation, light)
         self._coming.append(order)
@@ -113,7 +113,7 @@ class Committer:
                 self._inbox.put(self._next(len(self._coming)))
             elif self._coming and not self._at_work:
                 self._at_work = True
-                if all(order.light for order in islice(self._coming, _LIGHT)):
+                if len(self._coming) <= _LIGHT and all(order.light for order in self._coming):
                     self._begin(self._next(_LIGHT))
                 else:
                     self._inbox.put(self._next(_BATCH))
@@ -158,8 +158,9 @@ class Committer:
         alone = error and len(batch) > 1 and not _is_busy(error.__cause__)
         for order in batch:
             order.error = self._transact([order]) if alone else error
-        self._batch, self._at_work = [], False
+        self._at_work = False
         self._answer(batch)
+        self._batch = []
 
     # On a full disk: once the journal is in the database, its room serves to end mail
     def _make_room(self) -> None:
@@ -174,7 +175,7 @@ class Committer:
                 self._begin_in_turn()
             for order in orders:
                 order.result = order.operation(self._db)
-            self._db.commit()  # gives Python's lock away once, `execute` several times
+            self._end()
         except StorageError as error:
             self._roll_back()
             return error
@@ -182,6 +183,12 @@ class Committer:
             self._roll_back()
             return self._failure(error)
         return None
+
+    # `commit` gives Python's lock away once, `execute` several times
+    def _end(self) -> None:
+        if not self._db.in_transaction:  # an operation has ended it, and `commit` would be silent
+            raise sqlite3.OperationalError("the transaction is lost")
+        self._db.commit()
 
     def _begin_in_turn(self) -> None:
         try:
@@ -218,14 +225,11 @@ class Committer:
         with suppress(Empty):  # a loop's thread may be here, too
             while True:
                 rest += self._inbox.get_nowait() or []
-        with suppress(IndexError):
-            while True:
-                rest.append(self._coming.popleft())
         for order in rest:
             order.error = StorageClosedError(f"{self._path}: the storage is closed")
         self._answer(rest)
 
-    # With as little as can be, as the thread has Python's lock meanwhile
+    # As little as can be: the thread has Python's lock meanwhile
     def _answer(self, orders: list[_Order]) -> None:
         if self._loop:
             with suppress(RuntimeError):  # it has ended: nobody waits
@@ -241,4 +245,4 @@ class Committer:
 
 # Another process holds the database: the operations alone would each wait as long again
 def _is_busy(error: BaseException | None) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

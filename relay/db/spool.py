@@ -17,7 +17,11 @@ from relay.errors import StorageFullError
 from relay.evidence import Finding
 from relay.queue.job import Claim, Settlement
 
-_LIGHT = 65_536  # octets of a content that the event loop itself may write
+_LIGHT = 65_536  # octets of a content that the event loop itself may write or remove
+_FEW = 10  # recipients, and so jobs at most, likewise
+_CACHE = (
+    8192  # KiB: room for all it writes in one transaction, so that only the COMMIT writes files
+)
 _ROOM_KNOWN = 0.1  # seconds that a look at the disk's free space holds good
 
 
@@ -34,6 +38,7 @@ class Spool:
         self.reserve = reserve
         self._roomy_until = -math.inf  # by the system's monotonic clock
         db = open_database(path, "spool", durable=True)
+        db.execute(f"PRAGMA cache_size = -{_CACHE}")
         self._uuid = _uuid(db, path)
         self._committer = Committer(db, path)
 
@@ -44,7 +49,8 @@ class Spool:
     def put(self, message: Message, *, claimed: bool) -> "Future[list[Claim]]":
         """See QueueStore."""
         self._check_room()
-        light = len(message.content) <= _LIGHT
+        recipients = len(message.envelope.recipients)
+        light = len(message.content) <= _LIGHT and recipients <= _FEW
         return self._committer.run(partial(jobs.put, message, claimed), light=light)
 
     async def claim(self, now: float, limit: int, passing_over: Sequence[str] = ()) -> list[Claim]:
@@ -57,8 +63,9 @@ class Spool:
 
     async def settle(self, settlement: Settlement, *, claimed: bool) -> list[Claim]:
         """See QueueStore."""
+        job = settlement.job
         # the rows of a job that has waited may have to be read from the disk
-        light = not settlement.job.attempts and not settlement.notices
+        light = job.size <= _LIGHT and not job.attempts and not settlement.notices
         return await self._committer.run(partial(_settle, settlement, claimed), light=light)
 
     async def correct_times(self, now: float, latest: float) -> int:

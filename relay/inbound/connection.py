@@ -24,8 +24,8 @@ COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
 _HANDSHAKE = 60.0  # seconds for a TLS handshake
 _LINGER = 5.0  # seconds for a last reply to leave, and for TLS to part
 
-# asyncio gives each TLS connection of the process a buffer of 256 KiB and touches all of it: an
-# idle client would cost as much as one that uploads. This is room for one record
+# asyncio gives each TLS connection of the process a buffer of 256 KiB and touches all of it (uvloop
+# touches what it fills): an idle client would cost as much as one that uploads. Room for one record
 sslproto.SSLProtocol.max_size = 16_384 + 1024
 
 _IDLE = "421 4.4.2 Nothing was heard for too long, or too little"
@@ -91,7 +91,8 @@ class Connection(_Nameless, Intake, SMTP):
         self._timeout_handle.cancel()
         self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
         self.reception.outbox.send()  # a reply before this one
-        self._writer.write(reply.encode() + b"\r\n")
+        if not self.transport.is_closing():
+            self._writer.write(reply.encode() + b"\r\n")
         self.transport.close()
 
     async def part(self) -> None:
@@ -103,7 +104,7 @@ class Connection(_Nameless, Intake, SMTP):
         self._timeout_handle.cancel()
         self._timeout_handle = self.loop.call_later(_LINGER, self.abort)
         self.reception.outbox.send()
-        if self._writer.can_write_eof():
+        if self._writer.can_write_eof() and not self._writer.is_closing():
             self._writer.write_eof()
         while True:
             await self.read()
@@ -128,8 +129,10 @@ class Connection(_Nameless, Intake, SMTP):
         tls = self.reception.tls
         assert tls is not None and self.transport is not None  # noqa: S101, PT018
         self.reception.outbox.send()  # the reply to STARTTLS
-        # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; the next call stops reading
-        self.drop_input()
+        # RFC 3207 §4.2: what a client sent behind STARTTLS is dropped; start_tls stops reading
+        early = self.take_input()
+        if self.tls_first and early:
+            self.loop.call_soon(_give_early, self.transport, early)
         self._shaking = True
         try:
             secured = await self.loop.start_tls(
@@ -144,8 +147,8 @@ class Connection(_Nameless, Intake, SMTP):
             secured = None
             log.info("%s: no TLS: %s", self.state()[0].peer, error)
         self._shaking = False
-        # asyncio does not tell of every connection that ends in a handshake
-        if secured is None:
+        # asyncio does not tell of every connection that ends in a handshake, uvloop of none
+        if secured is None or secured.is_closing():
             self.connection_lost(None)
             raise ClientGone
         self._begin_anew(secured)
@@ -201,3 +204,15 @@ class Connection(_Nameless, Intake, SMTP):
 
     def _set_timer(self, seconds: float) -> None:
         self._timeout_handle = self.loop.call_later(seconds, self._timeout_cb)
+
+
+# uvloop reads once before a session can ask for TLS: what has come is the handshake's. `start_tls`
+# has set its protocol by then, which is yet to begin
+def _give_early(transport: asyncio.BaseTransport, octets: bytes) -> None:
+    protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while octets:
+        room = memoryview(protocol.get_buffer(len(octets)))
+        taken = min(len(room), len(octets))
+        room[:taken] = octets[:taken]
+        protocol.buffer_updated(taken)
+        octets = octets[taken:]

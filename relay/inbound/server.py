@@ -137,7 +137,8 @@ class Listeners:
     async def _listen(self, key: str, address: tuple[str, int], *, tls_first: bool) -> None:
         sock = _open(key, *address, reuse_port=self._settings.reuse_port)
         connected = partial(self._connected, tls_first=tls_first)
-        server = await asyncio.get_running_loop().create_server(connected, sock=sock)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(connected, sock=sock, backlog=_BACKLOG)
         self._servers.append(server)
 
     def _connected(self, *, tls_first: bool) -> "Client":

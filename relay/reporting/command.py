@@ -94,8 +94,9 @@ class Command:
     ) -> str | None:
         # a cast, as uvloop's transports are of none of asyncio's classes
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
-        stdin.write(data)
-        stdin.close()  # once all is written
+        if not stdin.is_closing():  # else it has ended already
+            stdin.write(data)
+            stdin.close()  # once all is written
         if not await _within(self._longest, dialogue.ended):
             return f"took longer than {self._longest:.0f} seconds and was ended"
         code = transport.get_returncode()

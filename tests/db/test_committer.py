@@ -231,37 +231,92 @@ async def test_what_is_light_is_the_thread_s_beside_what_is_not(committer: Commi
     assert light == second == heavy != threading.get_ident()
 
 
-async def test_the_event_loop_does_so_many_at_a_time(
+async def test_the_event_loop_does_so_many_and_no_more(
     committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.db.committer._LIGHT", 3)
-    said = list[str]()
-    await committer.run(lambda db: db.set_trace_callback(said.append))
-    await asyncio.gather(*(committer.run(insert(number), light=True) for number in range(7)))
-    sizes = [len(one.split("INSERT")) - 1 for one in " ".join(said).split("BEGIN IMMEDIATE")[1:]]
-    assert sizes == [3, 3, 1]
+    for number, here in ((3, True), (4, False)):
+        work = [committer.run(who, light=True) for _ in range(number)]
+        assert {one == threading.get_ident() for one in await asyncio.gather(*work)} == {here}
 
 
-async def test_while_the_thread_has_the_connection_the_loop_leaves_it_alone(
-    committer: Committer,
+class Held:
+    """A heavy operation that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self._gate = asyncio.Event(), threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, db: sqlite3.Connection) -> bool:
+        insert(1)(db)
+        self._loop.call_soon_threadsafe(self.begun.set)
+        self._gate.wait()
+        return db.in_transaction
+
+    async def go_on(self) -> None:
+        """After the event loop has had its chance."""
+        for _ in range(100):
+            await asyncio.sleep(0)
+        self._gate.set()
+
+
+async def test_a_lull_beside_the_thread_s_work_begins_nothing(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    done = list[str]()
+    monkeypatch.setattr("relay.db.committer._BATCH", 2)
+    held = Held()
+    first, second = committer.run(held), committer.run(insert(2), light=True)
+    third = committer.run(insert(3), light=True)
+    await held.begun.wait()
+    await held.go_on()
+    assert [await first, await second, await third] == [True, 1, 1]
 
-    def block(db: sqlite3.Connection) -> None:
-        loop.call_soon_threadsafe(begun.set)
-        gate.wait()
-        done.append("heavy")
 
-    heavy = committer.run(block)
-    await begun.wait()
-    light = committer.run(lambda db: done.append("light"), light=True)
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert not done
-    gate.set()
-    await asyncio.gather(heavy, light)
-    assert done == ["heavy", "light"]
+async def test_closing_keeps_the_loop_from_the_connection(path: Path) -> None:
+    committer, held = made(path), Held()
+    first = committer.run(held)
+    closing = threading.Thread(target=committer.close)
+    closing.start()
+    await held.begun.wait()
+    late = committer.run(who, light=True)
+    await held.go_on()
+    assert await first is True
+    with pytest.raises(StorageClosedError):
+        await late
+    await asyncio.to_thread(closing.join)
+    assert rows(path) == [1]
+
+
+async def test_who_comes_while_the_thread_dies_does_not_wait_for_ever(path: Path) -> None:
+    committer, held = made(path), Held()
+
+    def die(db: sqlite3.Connection) -> int:
+        held(db)
+        raise SystemExit
+
+    first = committer.run(die)
+    await held.begun.wait()
+    late = committer.run(insert(2))
+    await held.go_on()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(first, late, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StorageClosedError] * 2
+    committer.close()
+
+
+async def test_only_the_thread_waits_for_another_process(path: Path) -> None:
+    other, committer = sqlite3.connect(path, isolation_level=None), made(path)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="locked"):
+        await committer.run(insert(1))
+    assert committer._db.execute("PRAGMA busy_timeout").fetchone() == (0,)
+    other.close()
+    committer.close()
+
+
+async def test_a_transaction_that_is_lost_is_not_answered_as_kept(committer: Committer) -> None:
+    with pytest.raises(StorageError, match="the transaction is lost"):
+        await committer.run(lambda db: db.execute("ROLLBACK"), light=True)
 
 
 async def test_a_commit_that_fails_is_the_trouble_of_who_brought_it(

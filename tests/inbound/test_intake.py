@@ -22,7 +22,7 @@ class Pipe(asyncio.Transport):
         self.is_read = False
 
     def resume_reading(self) -> None:
-        assert not self.closing, "uvloop would raise"
+        assert not self.closing
         self.is_read = True
 
     def is_closing(self) -> bool:
@@ -106,17 +106,45 @@ async def test_with_too_much_unread_no_more_is_taken(intake: Intake) -> None:
     assert await reading == b"more"
 
 
-async def test_what_is_dropped_lets_more_come(intake: Intake) -> None:
+async def test_it_is_held_up_again_and_again(intake: Intake) -> None:
+    for _ in range(2):
+        come(intake, b"x" * CHUNK + b"\n")
+        assert not pipe(intake).is_read
+        assert await intake.read_line()
+        reading = asyncio.create_task(intake.read())
+        await asyncio.sleep(0)
+        assert pipe(intake).is_read
+        come(intake, b"more")
+        await reading
+
+
+async def test_what_is_taken_lets_more_come(intake: Intake) -> None:
     come(intake, b"x" * CHUNK + b"\n")
-    intake.drop_input()
+    assert intake.take_input() == b"x" * CHUNK + b"\n"
     assert not intake.has_line
     assert pipe(intake).is_read
+
+
+async def test_the_connection_that_was_held_up_goes_on(intake: Intake) -> None:
+    """Not the one in TLS that has taken its place."""
+    before = pipe(intake)
+    come(intake, b"x" * CHUNK + b"\n")
+    intake.transport = Pipe()
+    intake.take_input()
+    assert before.is_read
+
+
+async def test_half_a_line_is_none(intake: Intake) -> None:
+    come(intake, b"NOO")
+    assert not intake.has_line
+    come(intake, b"P\r\n")
+    assert intake.has_line
 
 
 async def test_a_connection_that_closes_is_not_read_from_again(intake: Intake) -> None:
     come(intake, b"x" * CHUNK + b"\n")
     pipe(intake).closing = True
-    intake.drop_input()
+    intake.take_input()
     assert not pipe(intake).is_read
 
 
