@@ -127,12 +127,11 @@ class Committer:
     # them wait for each other again and again: it costs more than the statement
     def _begin(self, orders: list[_Order]) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for order in orders:
-                order.result = order.operation(self._db)
-            self._begun = True
-        except Exception:  # noqa: BLE001 - the thread does it anew, and finds out whose trouble it is
-            self._begun = False
+            with suppress(Exception):  # the thread does it anew, and finds out whose trouble it is
+                self._db.execute("BEGIN IMMEDIATE")
+                for order in orders:
+                    order.result = order.operation(self._db)
+                self._begun = True
         finally:
             if not self._begun:
                 self._roll_back()

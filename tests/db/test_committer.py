@@ -314,6 +314,25 @@ async def test_only_the_thread_waits_for_another_process(path: Path) -> None:
     committer.close()
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY])
+async def test_where_another_process_is_in_the_way_nothing_is_done_again(
+    committer: Committer, code: int
+) -> None:
+    """Each of them alone would wait as long again."""
+    done = list[int]()
+    error = sqlite3.OperationalError("busy")
+    error.sqlite_errorcode = code
+
+    def note(db: sqlite3.Connection) -> int:
+        done.append(1)
+        return 1
+
+    work = [committer.run(one) for one in (note, fail(error))]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StorageError] * 2
+    assert done == [1]
+
+
 async def test_a_transaction_that_is_lost_is_not_answered_as_kept(committer: Committer) -> None:
     with pytest.raises(StorageError, match="the transaction is lost"):
         await committer.run(lambda db: db.execute("ROLLBACK"), light=True)

@@ -6,11 +6,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,47 @@ async def test_one_job_for_each_recipient_domain(spool: Spool) -> None:
         ("Q1.2", "e.test", ("b@e.test",)),
     ]
     assert {one.body for one in claims} == {message().body}
+
+
+MANY = [f"u@d{number}.test" for number in range(11)]
+
+
+async def by_loop(spool: Spool, message: Message, **change: Any) -> tuple[bool, bool]:
+    """Whether the event loop puts a message, and settles its first job, changed so."""
+    said = set[bool]()
+    here = threading.get_ident()
+    spool._committer._db.set_trace_callback(
+        lambda text: said.add(threading.get_ident() == here) if "job" in text else None
+    )
+    claims = await spool.put(message, claimed=True)
+    (puts,) = said
+    said.clear()
+    notices = change.pop("notices", ())
+    job = replace(claims[0].job, **change)
+    await spool.settle(Settlement(job, None, notices), claimed=True)
+    (settles,) = said
+    return puts, settles
+
+
+@pytest.mark.parametrize(
+    ("length", "recipients", "change", "expected"),
+    [
+        pytest.param(65_536, MANY[:10], {}, (True, True), id="the most that is small"),
+        pytest.param(65_537, MANY[:10], {}, (False, False), id="a large content"),
+        pytest.param(5, MANY, {}, (False, True), id="many recipients"),
+        pytest.param(5, MANY[:1], {"attempts": 1}, (True, False), id="a job that has waited"),
+        pytest.param(5, MANY[:1], {"notices": (message("Q2"),)}, (True, False), id="a notice"),
+    ],
+)
+async def test_the_event_loop_writes_what_is_small(
+    spool: Spool,
+    length: int,
+    recipients: list[str],
+    change: dict[str, Any],
+    expected: tuple[bool, bool],
+) -> None:
+    one = replace(message("Q1", *recipients), body=b"x" * length)
+    assert await by_loop(spool, one, **change) == expected
 
 
 async def test_a_large_message_is_read_from_its_file_and_not_held(spool: Spool) -> None:

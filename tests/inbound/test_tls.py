@@ -5,11 +5,12 @@ import shutil
 import smtplib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from relay.clock import SystemClock
 from relay.inbound import connection
@@ -278,3 +279,27 @@ async def test_the_certificate_is_read_again(
         assert (await old.say("NOOP")).startswith("250 ")
         assert shown(old) != shown(new)
         assert shown(new) == shown(implicit) == shown(last)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_hello_that_is_there_at_once_is_answered(
+    ca: CertificateAuthority, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """uvloop reads it before the session can ask for TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    hello = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="relay.test").do_handshake()
+
+    async def story() -> None:
+        async with front_door(certificate=files(ca), tls_addresses=IMPLICIT) as door:
+            # nothing is awaited: it is all there when the loop looks
+            with socket.create_connection(door.listeners.bound[1]) as client:
+                client.sendall(hello.read())
+                client.settimeout(0)
+                async with asyncio.timeout(5):
+                    answer = await asyncio.get_running_loop().sock_recv(client, 5)
+        assert answer[:1] == b"\x16", "a handshake record (RFC 8446 §5.1)"
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(story())
