@@ -1,1 +1,1 @@
-"""Taking mail in: hooks, limits and listeners around aiosmtpd. Knows no DNS and no delivery."""
+"""Taking mail in: sessions, bounds and listeners, hooks for aiosmtpd. Knows no DNS, no delivery."""

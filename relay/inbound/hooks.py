@@ -84,33 +84,21 @@ class AcceptHooks:
         """Judge by these from now on."""
         self._settings = settings
 
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
-        self,
-        server: SMTP,
-        session: Session,
-        envelope: Transaction,
-        address: str,
-        mail_options: list[str],
-    ) -> str:
-        """Take the reverse-path; "<>" is the null one."""
+    def take_sender(self, envelope: Transaction, address: str, options: list[str]) -> str:
+        """Judge the reverse-path, "<>" for the null one, and note it; the reply to MAIL."""
         limit = self._settings.max_message_size
-        if _declared_size(mail_options) > limit:
+        if _declared_size(options) > limit:
             return _too_large(limit)
         if address != NULL_PATH and (fault := _fault(address, envelope)):
             return f"553 {fault[0] or '5.1.7'} The sender is refused: {fault[1]}"
         envelope.mail_from = address
-        envelope.mail_options.extend(mail_options)
+        envelope.mail_options.extend(options)
         return "250 2.1.0 Sender taken"
 
-    async def handle_RCPT(  # noqa: N802
-        self,
-        server: SMTP,
-        session: Session,
-        envelope: Transaction,
-        address: str,
-        rcpt_options: list[str],
+    def take_recipient(
+        self, session: Session, envelope: Transaction, address: str, options: list[str]
     ) -> str:
-        """Take a recipient from those who may relay, and from no one else."""
+        """Take one from those who may relay, and from no one else; the reply to RCPT."""
         # RFC 5321 §3.6.2: never an open relay
         if not (session.authenticated or may_relay(peer_of(session), self._settings.allow)):
             why = "may not relay: not in server.allow"
@@ -124,8 +112,30 @@ class AcceptHooks:
             return f"553 {fault[0] or '5.1.3'} The recipient is refused: {fault[1]}"
         envelope.rcpt_tos.append(address)
         # one entry a recipient: the library, which takes none, would put all of them in one list
-        envelope.rcpt_options.append(" ".join(rcpt_options))
+        envelope.rcpt_options.append(" ".join(options))
         return "250 2.1.5 Recipient taken"
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name, as are all of these
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Transaction,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take the reverse-path; "<>" is the null one."""
+        return self.take_sender(envelope, address, options)
+
+    async def handle_RCPT(  # noqa: N802
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Transaction,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take a recipient."""
+        return self.take_recipient(session, envelope, address, options)
 
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Transaction
@@ -195,7 +205,11 @@ class AcceptHooks:
         return "221 2.0.0 Goodbye"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Anything unforeseen means "later"; the client is told nothing of it."""
+        """Anything unforeseen means "later"."""
+        return self.unforeseen(error)
+
+    def unforeseen(self, error: Exception) -> str:
+        """The reply to anything unforeseen: "later", and the client is told nothing of it."""
         log.error("a command failed", exc_info=error)
         return _LATER
 

@@ -6,58 +6,104 @@ Knows no command, but where their methods are.
 import asyncio
 import logging
 import re
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from relay.inbound.connection import COMMAND_LIMIT, Connection
+from relay.inbound.connection import Connection
 from relay.inbound.intake import ClientGone
 from relay.inbound.reception import Reception
 from relay.inbound.upload import Upload
 
 log = logging.getLogger(__name__)
 
-_REPLIES_LIMIT = 100  # replies kept together while the client has sent further commands
+COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
+AUTH_LIMIT = 12_290  # octets of a line that logs in, its end included (RFC 4954 §4)
+_AT_ONCE = 100  # commands served before others have their turn and the replies leave
 _ERRORS_LIMIT = 100  # refused commands before the client is sent away
 _COMMANDS_LIMIT = 10_000  # commands without the content of a message, likewise
-AUTH_LIMIT = 12_290  # octets of a line that logs in, its end included (RFC 4954 §4)
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
 _STOPPING = "421 4.3.2 The service stops, come back later"
 _TOO_MANY_ERRORS = "421 4.7.0 Too many commands were refused"
 _TOO_MANY_COMMANDS = "421 4.7.0 Too many commands without a message"
 
+Work = Callable[[], Coroutine[Any, Any, str]]
+"""What a command has to wait for; the reply it ends with, "" for none."""
+
 
 class ClientSession(Connection):
-    """Reads commands strictly, answers each once, tells the client why it ends."""
+    """Reads commands strictly, answers each once, tells the client why it ends.
+
+    A command is answered where it is read, on the event loop's own stack; only what has to wait,
+    for the client or for the disk, is a task, and no further command is read before it is done.
+    """
 
     commands: tuple[str, ...] = ()
-    """The commands offered, each a method `smtp_...`; the library has more of them."""
+    """The commands offered, each a method `smtp_...` that takes what follows the verb and returns
+    its reply, or the work that ends in one."""
 
     def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """See Connection."""
         super().__init__(reception, tls_first=tls_first)
         self._errors = 0
         self._commands = 0
-        self._idle = False  # between commands
+        self._work: asyncio.Task[None] | None = None
+        self._asking = False  # the client, for more than a command
         self._stopping = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the client."""
+        super().connection_made(transport)
+        if self.tls_first:
+            self._begin_work(self._greet_over_tls)
+        else:
+            self.reply(self._greeting)
+            self.send_replies()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session; what a message has begun on the disk goes on."""
+        super().connection_lost(error)
+        if self._work is not None and self._work is not asyncio.current_task():
+            self._work.cancel()
 
     def stop(self) -> None:
         """End the session: at once between commands, else after the reply to the present one."""
         self._stopping = True
-        if self._idle:
+        if self._work is None or self._asking:
             self.close_with(_STOPPING)
 
-    def end(self) -> None:
-        """End the session after the replies so far."""
-        self.over = True
+    def reply(self, text: str) -> None:
+        """Add a reply; it leaves when the client waits for it."""
+        super().reply(text)
+        self._errors += text.startswith("5")
 
-    async def push(self, status: str | bytes) -> None:
-        """Add a reply line; it leaves when the client waits for it."""
-        line = status.encode() if isinstance(status, str) else status
-        self.replies.append(line + b"\r\n")
-        self._errors += line.startswith(b"5")
+    def input_came(self) -> None:
+        """Serve what has come, until something takes its time or the client is to read first."""
+        if self._work or self.congested or self.transport is None or self.transport.is_closing():
+            return
+        for _ in range(_AT_ONCE):
+            if self._work or self._is_over() or (line := self.next_line()) is None:
+                break
+            self._serve(line)
+        else:
+            self.loop.call_soon(self.input_came)
+        # RFC 2920 §3.2: replies to pipelined commands leave together
+        self.send_replies()
+        if not self._work and (self.over or self.has_ended):
+            self._end()
+
+    async def ask(self, challenge: str) -> bytes:
+        """Send this amid a command; the line in answer with its end. Raises ClientGone."""
+        self.reply(challenge)
+        self.send_replies()
+        self._asking = True
+        line = await self.read_line()
+        self._asking = False
+        self.patience.hear(self.loop.time())
+        return line
 
     async def read_content(self, upload: Upload) -> None:
         """Take what follows the 354 reply, up to the final dot. Raises ClientGone."""
-        await self.flush()
         self.patience.begin(self.loop.time())
         rest = None
         while rest is None:
@@ -69,75 +115,70 @@ class ClientSession(Connection):
         # what came after the final dot are the next commands
         self.unread(rest)
 
-    async def _handle_client(self) -> None:
-        try:
-            if self.tls_first:
-                await self.start_tls()
-            await self.push(f"220 {self.hostname} ESMTP")
-            while not await self._is_over():
-                await self._serve(await self.read_command())
-            await self.flush()
-            if self._is_unbearable():
-                await self.part()
-        except ClientGone:
-            log.debug("a client is gone")
-        finally:
-            self.reception.outbox.send()  # a last reply to a client that has closed its side
-            self._writer.close()
+    @property
+    def _greeting(self) -> str:
+        return f"220 {self.reception.settings.hostname} ESMTP"
 
-    async def _is_over(self) -> bool:
-        reason = self._reason_to_end()
+    async def _greet_over_tls(self) -> str:
+        await self.start_tls()
+        return self._greeting
+
+    def _is_over(self) -> bool:
+        reason = _STOPPING if self._stopping else self._is_unbearable()
         if reason and not self.over:
-            await self.push(reason)
+            self.reply(reason)
             self.over = True
         return self.over
-
-    def _reason_to_end(self) -> str | None:
-        if self._stopping:
-            return _STOPPING
-        return self._is_unbearable()
 
     def _is_unbearable(self) -> str | None:
         if self._errors > _ERRORS_LIMIT:
             return _TOO_MANY_ERRORS
         return _TOO_MANY_COMMANDS if self._commands > _COMMANDS_LIMIT else None
 
-    async def _serve(self, line: bytes) -> None:
-        self._reset_timeout()
+    def _end(self) -> None:
+        if self._is_unbearable():
+            self._begin_work(self.part)
+        else:
+            self.close()
+
+    def _serve(self, line: bytes) -> None:
+        self.patience.hear(self.loop.time())
         self._commands += 1
         try:
-            await self._parse(line)
-        except ClientGone:
-            raise
+            answer = self._answer(line)
         except Exception as error:  # noqa: BLE001 - the accept hook: unforeseen means "later"
-            await self.push(await self.handle_exception(error))
+            answer = self.reception.hooks.unforeseen(error)
+        if isinstance(answer, str):
+            self.reply(answer)
+        else:
+            self._begin_work(answer)
+
+    def _begin_work(self, work: Work) -> None:
+        self._work = self.loop.create_task(self._attend_to(work))
+
+    async def _attend_to(self, work: Work) -> None:
+        try:
+            reply = await work()
+        except ClientGone:
+            log.debug("a client is gone")
+            return self.close()
+        except Exception as error:  # noqa: BLE001 - as in _serve
+            reply = self.reception.hooks.unforeseen(error)
+        if reply:
+            self.reply(reply)
+        self._work = None
+        self.input_came()
 
     # RFC 5321 §2.3.8: a line that does not end in CRLF is none, nor one that holds CR, LF or NUL
-    async def _parse(self, line: bytes) -> None:
+    def _answer(self, line: bytes) -> str | Work:
         if not line.endswith(b"\r\n") or _CONTROLS.search(line, 0, len(line) - 2):
-            return await self.push("500 5.5.2 A command is one line of text that ends in CRLF")
+            return "500 5.5.2 A command is one line of text that ends in CRLF"
         limit = AUTH_LIMIT if line[:5].upper() == b"AUTH " else COMMAND_LIMIT
         if len(line) > limit:
-            return await self.push(f"500 5.5.2 The line is longer than {limit} octets")
+            return f"500 5.5.2 The line is longer than {limit} octets"
         word, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
         verb = word.upper()
         if verb not in self.commands or not word.isascii():
-            return await self.push("500 5.5.1 This command is not known")
-        await getattr(self, f"smtp_{verb}")(argument.rstrip(" "))
-
-    async def read_command(self) -> bytes:
-        """The next line with its end, the replies so far sent before. Raises ClientGone."""
-        self._idle = True
-        try:
-            full = len(self.replies) > _REPLIES_LIMIT
-            if full:
-                await asyncio.sleep(0)  # others have their turn, however much this one has sent
-            # RFC 2920 §3.2: replies to pipelined commands may leave together
-            if full or not self.has_line:
-                await self.flush()
-            line = await self.read_line()
-        finally:
-            self._idle = False
-        if self.over:  # closed while the line was on its way
-            raise ClientGone
-        return line
+            return "500 5.5.1 This command is not known"
+        answer: str | Work = getattr(self, f"smtp_{verb}")(argument.rstrip(" "))
+        return answer

@@ -31,8 +31,7 @@ class Pipe(asyncio.Transport):
 
 @pytest.fixture
 async def intake() -> Intake:
-    made = Intake(memoryview(bytearray(CHUNK)))
-    made.loop = asyncio.get_running_loop()
+    made = Intake(memoryview(bytearray(CHUNK)), asyncio.get_running_loop())
     made.transport = Pipe()
     return made
 
@@ -55,8 +54,8 @@ def test_lines_come_out_as_they_were_sent_in_pieces_of_any_size(lines: list[byte
     octets = b"".join(line + b"\n" for line in lines)
 
     async def read(size: int) -> list[bytes]:
-        intake = Intake(memoryview(bytearray(CHUNK)))
-        intake.loop, intake.transport = asyncio.get_running_loop(), Pipe()
+        intake = Intake(memoryview(bytearray(CHUNK)), asyncio.get_running_loop())
+        intake.transport = Pipe()
         reading = asyncio.create_task(read_in_turn(intake, len(lines)))
         for start in range(0, len(octets), size):
             come(intake, octets[start : start + size])
@@ -76,9 +75,8 @@ async def test_what_was_put_back_is_read_first(intake: Intake) -> None:
     assert await intake.read() == b"content\r\n.\r\nQUIT\r\n"
     come(intake, b"late\r\n")
     intake.unread(b"QUIT\r\n")
-    assert intake.has_line
-    assert [await intake.read_line(), await intake.read_line()] == [b"QUIT\r\n", b"late\r\n"]
-    assert not intake.has_line
+    assert [intake.next_line(), await intake.read_line()] == [b"QUIT\r\n", b"late\r\n"]
+    assert intake.next_line() is None
 
 
 async def test_a_line_beyond_all_bounds_is_passed_over(intake: Intake) -> None:
@@ -121,7 +119,7 @@ async def test_it_is_held_up_again_and_again(intake: Intake) -> None:
 async def test_what_is_taken_lets_more_come(intake: Intake) -> None:
     come(intake, b"x" * CHUNK + b"\n")
     assert intake.take_input() == b"x" * CHUNK + b"\n"
-    assert not intake.has_line
+    assert intake.next_line() is None
     assert pipe(intake).is_read
 
 
@@ -136,9 +134,52 @@ async def test_the_connection_that_was_held_up_goes_on(intake: Intake) -> None:
 
 async def test_half_a_line_is_none(intake: Intake) -> None:
     come(intake, b"NOO")
-    assert not intake.has_line
-    come(intake, b"P\r\n")
-    assert intake.has_line
+    assert intake.next_line() is None
+    come(intake, b"P\r\nQUIT")
+    assert intake.next_line() == b"NOOP\r\n"
+    assert intake.next_line() is None
+
+
+async def test_a_line_that_fills_all_room_lets_more_come(intake: Intake) -> None:
+    come(intake, b"x" * CHUNK + b"x")
+    assert not pipe(intake).is_read
+    assert intake.next_line() is None
+    assert pipe(intake).is_read
+    come(intake, b"the end of it\nNOOP\r\n")
+    assert [intake.next_line(), intake.next_line()] == [b"", b"NOOP\r\n"]
+
+
+class Told(Intake):
+    """Notes what it is told of."""
+
+    times = 0
+
+    def input_came(self) -> None:
+        self.times += 1
+
+
+async def test_what_nobody_awaits_is_told_of() -> None:
+    told = Told(memoryview(bytearray(CHUNK)), asyncio.get_running_loop())
+    told.transport = Pipe()
+    come(told, b"NOOP\r\n")
+    assert told.times == 1
+    assert await told.read_line() == b"NOOP\r\n"
+    reading = asyncio.create_task(told.read())
+    await asyncio.sleep(0)
+    come(told, b"content")
+    assert await reading == b"content"
+    assert told.times == 1, "who awaits it has it"
+    told.end_input()
+    assert told.times == 2
+
+
+async def test_it_has_ended_when_the_last_line_is_taken(intake: Intake) -> None:
+    come(intake, b"NOOP\r\nQUI")
+    assert not intake.has_ended
+    intake.end_input()
+    assert not intake.has_ended
+    assert intake.next_line() == b"NOOP\r\n"
+    assert intake.has_ended
 
 
 async def test_a_connection_that_closes_is_not_read_from_again(intake: Intake) -> None:
@@ -173,8 +214,7 @@ async def test_a_piece_of_a_line_before_the_end_is_no_line(intake: Intake) -> No
         await intake.read_line()
 
 
-def test_asyncio_gives_octets_without_a_buffer_of_its_own() -> None:
-    """Else each of its reads allocates 256 KiB: that is why it is a BufferedProtocol."""
-    from relay.inbound.connection import Connection
-
-    assert issubclass(Connection, asyncio.BufferedProtocol)
+def test_an_event_loop_puts_octets_where_it_is_told() -> None:
+    """Else each read allocates 256 KiB (asyncio) or makes a copy (uvloop, for `data_received`)."""
+    assert issubclass(Intake, asyncio.BufferedProtocol)
+    assert not hasattr(Intake, "data_received")

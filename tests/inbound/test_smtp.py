@@ -317,6 +317,21 @@ async def test_ext_04_all_recipients_refused(door: FrontDoor) -> None:
     assert [(await client.reply())[:3] for _ in range(3)] == ["250", "553", "503"]
 
 
+async def test_ext_31_sessions_do_not_disturb_one_another(door: FrontDoor) -> None:
+    """Each may send commands as long as it is allowed, whoever else comes and goes."""
+    first, second = await door.greeted(), await door.greeted()
+    envid = "x" * 90
+    long = f"MAIL FROM:<a@b.test> SIZE=1 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID={envid}"
+    for client in (first, second):
+        assert (await client.say(HELLO, long)).startswith("250 2.1.0")
+    third = await door.greeted()
+    await third.say(HELLO)
+    recipient = f"RCPT TO:<{'u' * 60}@d.test> NOTIFY=NEVER ORCPT=rfc822;{'o' * 400}@d.test"
+    for client in (first, second):
+        assert (await client.say(recipient)).startswith("250 2.1.5")
+    assert (await third.say(recipient)).startswith("503")
+
+
 async def test_thousands_of_pipelined_commands(door: FrontDoor) -> None:
     client = await door.greeted()
     sending = asyncio.create_task(client.send(b"NOOP\r\n" * 5000 + b"QUIT\r\n"))

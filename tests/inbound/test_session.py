@@ -1,0 +1,174 @@
+"""When commands are served: at once, in turns, and not while a client does not read or waits."""
+
+import asyncio
+
+import pytest
+
+from relay.inbound.hooks import AcceptHooks
+from relay.inbound.reception import Reception
+from relay.inbound.smtp import RelaySMTP
+from tests.inbound.dialogue import ACCEPTING, SESSION, Noon, Shelf
+
+AT_ONCE = 100
+NOOP = b"NOOP\r\n"
+DONE = b"250 2.0.0 Done\r\n"
+ENVELOPE = b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n"
+
+
+class Pipe(asyncio.Transport):
+    """Collects what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 4711)})
+        self.written = b""
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = True
+
+    def can_write_eof(self) -> bool:
+        return False
+
+
+class Client:
+    """A session without a network: what comes, and what has been said."""
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+        hooks = AcceptHooks(self.shelf.accept, ACCEPTING, Noon())
+        self.session = RelaySMTP(Reception(hooks, SESSION), tls_first=False)
+        self.pipe = Pipe()
+        self.session.connection_made(self.pipe)
+        self.said()
+
+    def send(self, octets: bytes) -> None:
+        room = self.session.get_buffer(-1)
+        room[: len(octets)] = octets
+        self.session.buffer_updated(len(octets))
+
+    def said(self) -> bytes:
+        """Since the last time."""
+        self.session.reception.outbox.send()
+        written, self.pipe.written = self.pipe.written, b""
+        return written
+
+
+@pytest.fixture
+async def client() -> Client:
+    return Client()
+
+
+async def turns() -> None:
+    """Let everything that is due happen."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_command_is_answered_where_it_is_read(client: Client) -> None:
+    client.send(NOOP)
+    assert client.said() == DONE
+    client.send(b"NO")
+    assert client.said() == b""
+    client.send(b"OP\r\n" + NOOP)
+    assert client.said() == DONE * 2
+
+
+async def test_others_have_their_turn_however_much_one_has_sent(client: Client) -> None:
+    client.send(NOOP * (2 * AT_ONCE + 1))
+    assert client.said() == DONE * AT_ONCE
+    await asyncio.sleep(0)
+    assert client.said() == DONE * AT_ONCE
+    await asyncio.sleep(0)
+    assert client.said() == DONE
+    await turns()
+    assert client.said() == b""
+
+
+async def test_quit_as_the_last_of_many_ends_it_once(client: Client) -> None:
+    client.send(NOOP * (AT_ONCE - 1) + b"QUIT\r\n" + NOOP)
+    assert client.said() == DONE * (AT_ONCE - 1) + b"221 2.0.0 Goodbye\r\n"
+    assert client.pipe.closing
+    await turns()
+    assert client.said() == b""
+
+
+async def test_who_does_not_read_replies_is_served_no_further(client: Client) -> None:
+    client.session.pause_writing()
+    client.send(NOOP * 3)
+    assert client.said() == b""
+    client.session.resume_writing()
+    assert client.said() == DONE * 3
+
+
+async def test_the_end_waits_until_replies_are_read(client: Client) -> None:
+    client.session.pause_writing()
+    client.send(NOOP)
+    client.session.eof_received()
+    assert not client.pipe.closing
+    client.session.resume_writing()
+    assert client.said() == DONE
+    assert client.pipe.closing
+
+
+async def test_nothing_is_served_while_a_message_is_kept(client: Client) -> None:
+    client.shelf.open.clear()
+    client.send(ENVELOPE)
+    assert client.said().endswith(b"354 End the message with <CRLF>.<CRLF>\r\n")
+    client.send(b"Subject: x\r\n\r\n.\r\n" + NOOP)
+    await client.shelf.waiting.wait()
+    client.send(NOOP)
+    assert client.said() == b""
+    client.shelf.open.set()
+    await turns()
+    assert client.said().endswith(b"\r\n" + DONE * 2)
+    assert len(client.shelf.messages) == 1
+
+
+async def test_the_end_amid_a_message_ends_the_session(client: Client) -> None:
+    client.send(ENVELOPE + b"Subject: x\r\n")
+    client.said()
+    await turns()
+    client.session.eof_received()
+    await turns()
+    assert (client.said(), client.pipe.closing) == (b"", True)
+    assert client.shelf.messages == []
+
+
+async def test_a_connection_lost_before_the_content_is_read_leaves_nothing(client: Client) -> None:
+    """The work has not begun: nothing is left that was never awaited."""
+    client.send(ENVELOPE)
+    client.pipe.closing = True
+    client.session.connection_lost(None)
+    await turns()
+    client.session.connection_lost(None)
+    client.send(NOOP)
+    assert client.session.transport is None
+    assert client.said() == b""
+
+
+async def test_a_lost_connection_has_no_timer(client: Client) -> None:
+    timer = client.session._timer
+    assert timer is not None
+    client.session.connection_lost(None)
+    assert timer.cancelled()
+
+
+async def test_an_unforeseen_error_is_answered_and_forgotten(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.session.commands += ("BREAK",)
+    client.session.smtp_BREAK = lambda _: 1 / 0  # type: ignore[attr-defined]
+    client.send(b"BREAK\r\n" + NOOP)
+    said = client.said()
+    assert said.startswith(b"451 4.3.0 ")
+    assert said.endswith(b"\r\n" + DONE)
+    assert "a command failed" in caplog.text
