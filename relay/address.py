@@ -98,7 +98,10 @@ def is_internal(address: str) -> bool:
 
 def is_allowed(address: str, allow_internal: Iterable[Network]) -> bool:
     """Whether the relay may connect to this address: public, or in a network the operator lists."""
-    return not is_internal(address) or any(ip_address(address) in net for net in allow_internal)
+    return not is_internal(address) or any(_parsed(address) in net for net in allow_internal)
+
+
+_parsed = lru_cache(maxsize=2048)(ip_address)
 
 
 # RFC 5890 §2.3.2.1: the A-label form of a domain is the same domain

@@ -9,8 +9,13 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def rfc3339(seconds: float) -> str:
     """Seconds since 1970 as "2026-09-01T07:00:00.000Z"."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{micro // 1000:03}Z"
+
+
+@lru_cache(maxsize=8)  # a log has many lines of one second
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 # RFC 5322 §3.3: the names are English whatever the locale, which strftime would ask

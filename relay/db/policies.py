@@ -2,10 +2,12 @@
 
 import logging
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from relay.address import Domain
 from relay.db.committer import Committer
@@ -14,10 +16,13 @@ from relay.db.policy_reader import load, load_all, load_versions
 from relay.db.policy_row import failure_text, values_of
 from relay.mta_sts.policy import CachedPolicy, FetchFailure, PolicyVersion, SeenBy
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 10_000  # domains kept in memory
 _REMEMBERED_LENGTH = 8192  # characters of a policy; longer ones are read again each time
+_FRESH = 0.01  # seconds before other processes' writes are looked for again
 _VERSIONS = 20  # of one domain that are kept once they are past
 
 _DUE = "SELECT domain FROM policy WHERE due_at <= ? ORDER BY due_at LIMIT ?"
@@ -59,6 +64,7 @@ class PolicyTable:
             check_soundness(self._reader, path)
         self._committer = Committer(open_database(path, "policies", durable=False), path)
         self._memory: OrderedDict[Domain, CachedPolicy | None] = OrderedDict()
+        self._fresh_until = 0.0  # by time.monotonic
         with storage_errors(path):
             self._version = self._data_version()
             self._seen = int(self._reader.execute(_LAST_CHANGE).fetchone()[0])
@@ -99,30 +105,38 @@ class PolicyTable:
         self, cached: CachedPolicy, seen_by: SeenBy, due_at: float
     ) -> CachedPolicy | None:
         """See PolicyStore."""
-        return await self._committer.run(partial(_save, cached, seen_by, due_at))
+        return await self._write(partial(_save, cached, seen_by, due_at))
 
     async def keep_failure(
         self, domain: Domain, failure: FetchFailure | None, due_at: float
     ) -> CachedPolicy | None:
         """See PolicyStore."""
-        return await self._committer.run(partial(_keep_failure, domain, failure, due_at))
+        return await self._write(partial(_keep_failure, domain, failure, due_at))
 
     async def forget(self, domain: Domain, now: float) -> bool:
         """See PolicyStore."""
-        return await self._committer.run(partial(_forget, domain, now))
+        return await self._write(partial(_forget, domain, now))
 
     async def claim_due(
         self, now: float, limit: int, until: Callable[[CachedPolicy], float]
     ) -> list[CachedPolicy]:
         """See PolicyStore."""
-        return await self._committer.run(partial(_claim_due, now, limit, until))
+        return await self._write(partial(_claim_due, now, limit, until))
 
     async def forget_history(self, before: float, limit: int) -> int:
         """See PolicyStore."""
-        return await self._committer.run(partial(_forget_history, before, limit))
+        return await self._write(partial(_forget_history, before, limit))
+
+    async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        result = await self._committer.run(change)
+        self._fresh_until = 0.0
+        return result
 
     # Another connection's commit, ours on the other thread included, makes the memory stale
     def _notice_writes(self) -> None:
+        if (now := time.monotonic()) < self._fresh_until:
+            return
+        self._fresh_until = now + _FRESH
         version = self._data_version()
         if version == self._version:
             return

@@ -1,9 +1,10 @@
 """What an attempt sets out with: next hop, hosts, policy (RFC 8461 §5). Asks DNS, calls no host."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from relay.address import Domain, destination_address
 from relay.delivery.blame import Blame
@@ -17,6 +18,8 @@ from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy
 from relay.reply import Reply, Severity
 from relay.resolver import MxRecord
+
+T = TypeVar("T")
 
 
 class FindPolicy(Protocol):
@@ -91,12 +94,38 @@ class Planner:
         if isinstance(records, Blame):
             return Plan(next_hop, records)
         # RFC 8461 §3.4: the policy of whom the mail is handed to, whoever is to read it
-        finding = asyncio.create_task(self._find_policy(Domain(next_hop.destination), since=since))
-        try:
+        policy = partial(self._find_policy, Domain(next_hop.destination), since=since)
+        with _Alongside(policy) as finding:
             route = await self._router.locate(next_hop, records)
-            return Plan(next_hop, route, await finding, records)
-        finally:
-            finding.cancel()
+            return Plan(next_hop, route, await finding.result(), records)
+
+
+class _Alongside(Generic[T]):
+    """Work begun at the same time as what is awaited in its `with`.
+
+    A task only where that has to wait: what is in memory takes no turn of the event loop.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    def __enter__(self) -> "_Alongside[T]":
+        self._turn = asyncio.get_running_loop().call_soon(self._begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.cancel()
+        if self._task:
+            self._task.cancel()
+
+    def result(self) -> Awaitable[T]:
+        """What the work comes to."""
+        self._turn.cancel()
+        return self._task or self._work()
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work())
 
 
 def _judged(host: Host, policy: Policy | None) -> Host:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
+from functools import partial
 
 from relay.delivery.credentials import Credentials
 from relay.delivery.session import Session
@@ -36,6 +37,23 @@ class SessionKey:
     waived: str | None = None
 
 
+class _Loan:
+    """A session from when it is lent until it is taken back, broken by whatever is raised."""
+
+    def __init__(
+        self, lend: Callable[[], Awaitable[Session]], take_back: Callable[..., None]
+    ) -> None:
+        self._lend = lend
+        self._take_back = take_back
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._lend()
+        return self._session
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._take_back(self._session, broken=kind is not None)
+
+
 class Pool:
     """Idle sessions by key, and so many sessions with one host in use at a time.
 
@@ -61,31 +79,15 @@ class Pool:
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    @asynccontextmanager
-    async def session(
+    def session(
         self, key: SessionKey, least: Level, *, fresh: bool = False
-    ) -> AsyncIterator[Session]:
+    ) -> AbstractAsyncContextManager[Session]:
         """A session to be used by the caller alone; waits, first come first served, for its turn.
 
         Afterwards it is kept, if it is of use and at `least` or above (it may have stayed below the
         key's level), else closed with QUIT. `fresh` asks for a new connection.
         """
-        slot = await self._claim_slot(key.host)
-        try:
-            session = (None if fresh else await self._find(key)) or self._open(key)
-            self._in_use[key] += 1
-            try:
-                yield session
-            except BaseException:  # amid a dialogue: nobody knows where it stands
-                session.abort()
-                raise
-            finally:
-                self._release(key)
-            same = session.level is key.level
-            self._keep(key if same else replace(key, level=session.level), session, least)
-        finally:
-            slot.release()
-            self._leave_slots(key.host)
+        return _Loan(partial(self._lend, key, fresh=fresh), partial(self._take_back, key, least))
 
     async def aclose(self) -> None:
         """Say QUIT on every idle connection and wait for the goodbyes; keep no more of them."""
@@ -96,17 +98,39 @@ class Pool:
             self._timer.cancel()
         await asyncio.gather(*self._goodbyes)
 
-    async def _claim_slot(self, host: str) -> asyncio.Semaphore:
+    async def _lend(self, key: SessionKey, *, fresh: bool) -> Session:
+        await self._claim_slot(key.host)
+        try:
+            session = (None if fresh else await self._find(key)) or self._open(key)
+        except BaseException:
+            self._leave_slot(key.host)
+            raise
+        self._in_use[key] += 1
+        return session
+
+    def _take_back(self, key: SessionKey, least: Level, session: Session, *, broken: bool) -> None:
+        if broken:  # amid a dialogue: nobody knows where it stands
+            session.abort()
+        self._release(key)
+        if not broken:
+            same = session.level is key.level
+            self._keep(key if same else replace(key, level=session.level), session, least)
+        self._leave_slot(key.host)
+
+    async def _claim_slot(self, host: str) -> None:
         semaphore, users = self._slots.get(host) or (self._semaphore(host), 0)
         self._slots[host] = (semaphore, users + 1)
         try:
             await semaphore.acquire()
         except BaseException:
-            self._leave_slots(host)
+            self._forget_slot(host)
             raise
-        return semaphore
 
-    def _leave_slots(self, host: str) -> None:
+    def _leave_slot(self, host: str) -> None:
+        self._slots[host][0].release()
+        self._forget_slot(host)
+
+    def _forget_slot(self, host: str) -> None:
         semaphore, users = self._slots.pop(host)
         if users > 1:
             self._slots[host] = (semaphore, users - 1)

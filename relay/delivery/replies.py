@@ -1,10 +1,12 @@
 """Octets in, SMTP replies out (RFC 5321 §4.2), whatever a server sends. Knows no connection."""
 
 import re
+from functools import lru_cache
 
 _LINE = re.compile(rb"([0-9]{3})(?:([^0-9])(.*))?", re.DOTALL)
 _LINE_LIMIT = 8192  # octets; RFC 5321 §4.5.3.1.5 asks for 512
 _REPLY_LIMIT = 65_536  # octets of all lines
+_COMMON = 512  # octets of a line that is remembered
 
 
 class NoReply(ValueError):
@@ -17,7 +19,7 @@ class ReplyReader:
     def __init__(self, buffer: bytearray) -> None:
         """The buffer is filled by its owner."""
         self._buffer = buffer
-        self._texts: list[bytes] = []
+        self._texts: list[str] = []
         self._size = 0
 
     def take(self) -> tuple[int, str] | None:
@@ -26,24 +28,26 @@ class ReplyReader:
         Raises NoReply, after which the connection is of no use.
         """
         while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).rstrip(b"\r")
+            line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
-            code, is_last = self._add(line)
+            self._size += len(line)
+            if len(line) > _LINE_LIMIT or self._size > _REPLY_LIMIT:
+                raise NoReply(f"a reply is longer than {_REPLY_LIMIT} octets, or one of its lines")
+            code, is_last, text = (_parse if len(line) <= _COMMON else _parse.__wrapped__)(line)
+            self._texts.append(text)
             if is_last:
-                text = b"\n".join(self._texts).decode("utf-8", "surrogateescape")
-                self._texts, self._size = [], 0
-                return code, text
+                texts, self._texts, self._size = self._texts, [], 0
+                return code, "\n".join(texts)
         if len(self._buffer) > _LINE_LIMIT:
             raise NoReply(f"a reply has a line of more than {_LINE_LIMIT} octets")
         return None
 
-    def _add(self, line: bytes) -> tuple[int, bool]:
-        self._size += len(line)
-        if len(line) > _LINE_LIMIT or self._size > _REPLY_LIMIT:
-            raise NoReply(f"a reply is longer than {_REPLY_LIMIT} octets, or one of its lines")
-        found = _LINE.fullmatch(line)
-        # RFC 5321 §4.2.1: no reply has another first digit
-        if not found or found[1][0] not in b"2345":
-            raise NoReply(f"{line[:80].decode('ascii', 'replace')!r} is no reply")
-        self._texts.append((found[3] or b"").strip(b" \t"))
-        return int(found[1]), found[2] != b"-"
+
+@lru_cache(maxsize=1024)  # hosts say the same again and again
+def _parse(line: bytes) -> tuple[int, bool, str]:
+    found = _LINE.fullmatch(line.rstrip(b"\r"))
+    # RFC 5321 §4.2.1: no reply has another first digit
+    if not found or found[1][0] not in b"2345":
+        raise NoReply(f"{line[:80].decode('ascii', 'replace')!r} is no reply")
+    text = (found[3] or b"").strip(b" \t").decode("utf-8", "surrogateescape")
+    return int(found[1]), found[2] != b"-", text

@@ -49,19 +49,13 @@ class Session:
         self._unfinished = False
         self._used = False
         self.level = Level.CLEAR
+        self.tls = "clear"
+        """The protection for the log."""
 
     @property
     def is_ready(self) -> bool:
         """Whether another transaction may follow, as far as this side knows."""
         return self._ready and self._wire is not None and self._wire.is_open
-
-    @property
-    def tls(self) -> str:
-        """The protection for the log."""
-        if self._wire is None or self.level is Level.CLEAR:
-            return "clear"
-        version = self._wire.tls_version
-        return f"verified {version}" if self.level is Level.VERIFIED else version
 
     async def deliver(
         self,
@@ -118,7 +112,7 @@ class Session:
             self._refuse_ticket()
             raise
         if _is_unsettled(setback) and self._refuse_ticket():
-            self.level = Level.CLEAR
+            self.level, self.tls = Level.CLEAR, "clear"
             setback = await self._call(hurried=hurried)
         return setback
 
@@ -169,7 +163,9 @@ class Session:
         patience = self._caller.timeouts.starttls
         if flaw := await wire.start_tls(context, self._host, patience, ticket):
             return Unprotected(flaw)
-        self.level = self._wanted
+        self.level, self.tls = self._wanted, wire.tls_version
+        if self.level is Level.VERIFIED:
+            self.tls = f"verified {self.tls}"
         # RFC 3207 §4.2: what was offered before TLS counts for nothing
         setback = await self._hello()
         if self._resumption and self._ready and wire.tls:

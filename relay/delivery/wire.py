@@ -54,10 +54,10 @@ class Wire:
     def send(self, *commands: bytes) -> None:
         """Send commands, as they are, in one piece; a reply to each is then to be asked for."""
         self._check_step()
-        if any(map(_CONTROLS.search, commands)):
+        if _CONTROLS.search(b"".join(commands)):
             raise Disconnected("a command with a control character is not sent")
         try:
-            self._protocol.post(b"".join(command + b"\r\n" for command in commands))
+            self._protocol.post(b"\r\n".join((*commands, b"")))
         except smtp.SMTPException as error:
             raise Disconnected(_words(error)) from None
 

@@ -182,12 +182,44 @@ async def test_a_later_save_takes_the_place_of_an_earlier(table: PolicyTable) ->
     assert list(table.all()) == [later]
 
 
-async def test_another_process_s_save_is_seen_at_once(table: PolicyTable, path: Path) -> None:
+class Watch:
+    """The time by which others' writes are looked for."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(policies_module, "time", watch)
+    return watch
+
+
+async def test_another_process_s_save_is_seen_soon(
+    table: PolicyTable, path: Path, watch: Watch
+) -> None:
     other = PolicyTable(path)
     assert table.load(DOMAIN) is None
     await other.save(FOUND, "delivery", 99)
+    watch.now += 0.009
+    assert table.load(DOMAIN) is None, "not asked for each message"
+    watch.now += 0.002
     assert table.load(DOMAIN) == FOUND
     other.close()
+
+
+async def test_a_save_of_our_own_is_seen_at_once(table: PolicyTable, watch: Watch) -> None:
+    assert table.load(DOMAIN) is None
+    await table.save(FOUND, "delivery", 99)
+    assert table.load(DOMAIN) == FOUND
+    await table.keep_failure(DOMAIN, FAILURE, 99)
+    assert table.load(DOMAIN) == replace(FOUND, failure=FAILURE)
+    await table.forget(DOMAIN, 9)
+    assert table.load(DOMAIN) is None
 
 
 async def test_a_domain_known_is_not_read_again(table: PolicyTable) -> None:
@@ -195,20 +227,24 @@ async def test_a_domain_known_is_not_read_again(table: PolicyTable) -> None:
     assert table.load(DOMAIN) is table.load(DOMAIN)
 
 
-async def test_a_write_makes_only_its_domain_forgotten(table: PolicyTable, path: Path) -> None:
+async def test_a_write_makes_only_its_domain_forgotten(
+    table: PolicyTable, path: Path, watch: Watch
+) -> None:
     await table.save(FOUND, "delivery", 99)
     remembered = table.load(DOMAIN)
     other = PolicyTable(path)
     await other.save(replace(FOUND, domain=Domain("e.test")), "delivery", 99)
     await other.claim_due(99, 9, lambda _: 100)
+    watch.now += 1
     assert table.load(DOMAIN) is remembered
     await other.forget(DOMAIN, 9)
+    watch.now += 1
     assert table.load(DOMAIN) is None
     other.close()
 
 
 async def test_where_more_has_changed_than_is_told_all_is_forgotten(
-    table: PolicyTable, path: Path
+    table: PolicyTable, path: Path, watch: Watch
 ) -> None:
     await table.save(FOUND, "delivery", 99)
     assert table.load(DOMAIN) == FOUND
@@ -221,6 +257,7 @@ async def test_where_more_has_changed_than_is_told_all_is_forgotten(
     with closing(sqlite3.connect(path)) as db:
         (kept,) = db.execute("SELECT count(*) FROM change").fetchone()
     assert kept == 5000
+    watch.now += 1
     assert table.load(DOMAIN) == changed
 
 
