@@ -23,7 +23,7 @@ Operation = Callable[[sqlite3.Connection], T]
 _BATCH = 500  # operations in one transaction
 _LIGHT = 64  # of those at most the event loop does itself: that holds it up by 3 to 8 ms
 _TURNS = 16  # of the event loop without a further order: none is about to come
-_PATIENCE = 0.003  # seconds an order waits for others to go with it, at most
+_PATIENCE = 0.012  # seconds an order waits for others to go with it, at most
 # A value that SQLite or JSON cannot hold (a lone surrogate, a huge number) is trouble of the one
 # operation that brought it, not of the thread
 _TROUBLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
