@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
+from functools import lru_cache
 
 from relay.address import plainest
 from relay.immutable import immutable
@@ -9,6 +10,8 @@ from relay.immutable import immutable
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
 _PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
 _TIME_DIGITS = 11  # of microseconds, enough until the year 2775
+_LOW_DIGITS = 6  # of these
+_QUARTER = len(_ALPHABET) ** _LOW_DIGITS  # microseconds, of an hour or nearly so
 _RANDOM_DIGITS = 5
 
 
@@ -95,8 +98,14 @@ class Message:
 
 def new_queue_id(now: float, randbelow: Callable[[int], int]) -> str:
     """A queue id: sortable by time, unique by chance (1 in 28 million per microsecond)."""
-    stamp = _digits(int(now * 1_000_000), _TIME_DIGITS)
-    return stamp + _digits(randbelow(len(_ALPHABET) ** _RANDOM_DIGITS), _RANDOM_DIGITS)
+    high, low = divmod(int(now * 1_000_000), _QUARTER)
+    chance = _digits(randbelow(len(_ALPHABET) ** _RANDOM_DIGITS), _RANDOM_DIGITS)
+    return _high_digits(high) + _digits(low, _LOW_DIGITS) + chance
+
+
+@lru_cache(maxsize=8)  # they change every quarter of an hour
+def _high_digits(number: int) -> str:
+    return _digits(number, _TIME_DIGITS - _LOW_DIGITS)
 
 
 def _digits(number: int, width: int) -> str:

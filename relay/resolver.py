@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -81,6 +82,7 @@ _KEPT_LENGTH = 8192  # characters of an answer's records that are kept
 _LONGEST = 86_400.0  # seconds; no TTL is believed beyond a day
 _AT_ONCE = 100  # questions under way, each with a socket; further ones wait for their turn
 _PAYLOAD = 1232  # octets over UDP that are not fragmented; more comes over TCP
+_TELLING = (DnsStatus.TROUBLE, DnsStatus.NODATA, DnsStatus.NXDOMAIN)  # where nothing was found
 _HOPELESS = (dns.exception.DNSException, OSError, ValueError)
 
 _Records = Callable[[dns.rrset.RRset], tuple[Any, ...]]
@@ -120,17 +122,15 @@ class DnsResolver:
 
     async def addresses(self, name: str) -> Answer[str]:
         """The AAAA and A records of a name as text."""
-        six, four = await self._both_families(name)
-        found = [one for one in (six, four) if one.status is DnsStatus.FOUND]
-        if found:
-            records = tuple(record for one in found for record in one.records)
-            expires = min(one.expires for one in found)
-            return Answer(DnsStatus.FOUND, records, found[0].canonical, "", expires)
-        for status in (DnsStatus.TROUBLE, DnsStatus.NODATA):
-            for one in (four, six):
-                if one.status is status:
-                    return one
-        return four
+        key = (name, "")
+        if kept := self._kept(key):
+            return kept
+        six, four = (self._find(name, kind, _address_records) for kind in ("AAAA", "A"))
+        answer = _joined(*await asyncio.gather(six, four))
+        both = [self._cache.get((name, kind)) for kind in ("AAAA", "A")]
+        if both[0] and both[1]:
+            self._keep(key, answer, min(both[0][1], both[1][1]))
+        return answer
 
     # A copy shares the memory and the questions under way
     def since(self, moment: float) -> "DnsResolver":
@@ -138,14 +138,6 @@ class DnsResolver:
         other = copy(self)
         other._since = moment
         return other
-
-    async def _both_families(self, name: str) -> tuple[Answer[str], Answer[str]]:
-        six, four = self._kept((name, "AAAA")), self._kept((name, "A"))
-        if six and four:
-            return six, four
-        both = (self._find(name, kind, _address_records) for kind in ("AAAA", "A"))
-        first, second = await asyncio.gather(*both)
-        return first, second
 
     async def _find(self, name: str, kind: str, records: _Records) -> Answer[Any]:
         key = (name, kind)
@@ -160,7 +152,7 @@ class DnsResolver:
         answer = await asyncio.shield(task)
         # what is huge is asked for again: the cache is bounded in octets, too
         if answer.expires > self._clock.now() and len(repr(answer.records)) <= _KEPT_LENGTH:
-            self._keep(key, answer)
+            self._keep(key, answer, asyncio.get_running_loop().time())
         return answer
 
     def _kept(self, key: tuple[str, str]) -> Answer[Any] | None:
@@ -170,11 +162,11 @@ class DnsResolver:
         fits = 0 < kept.expires - self._clock.now() <= _LONGEST and came >= self._since
         return kept if fits else None
 
-    def _keep(self, key: tuple[str, str], answer: Answer[Any]) -> None:
+    def _keep(self, key: tuple[str, str], answer: Answer[Any], came: float) -> None:
         self._cache.pop(key, None)
         if len(self._cache) >= _CACHE_LIMIT:
             del self._cache[next(iter(self._cache))]
-        self._cache[key] = (answer, asyncio.get_running_loop().time())
+        self._cache[key] = (answer, came)
 
     async def _ask_in_turn(self, name: str, kind: str, records: _Records) -> Answer[Any]:
         async with self._turns:
@@ -197,6 +189,16 @@ class DnsResolver:
         ttl = min(float(answer.chaining_result.minimum_ttl), _LONGEST)
         canonical = _text(answer.canonical_name)
         return Answer(DnsStatus.FOUND, records(answer.rrset), canonical, "", now + ttl)
+
+
+# Stale as soon as what either family was told is
+def _joined(six: Answer[str], four: Answer[str]) -> Answer[str]:
+    expires = min(six.expires, four.expires)
+    found = [one for one in (six, four) if one.status is DnsStatus.FOUND]
+    if found:
+        records = tuple(record for one in found for record in one.records)
+        return Answer(DnsStatus.FOUND, records, found[0].canonical, "", expires)
+    return replace(min(four, six, key=lambda one: _TELLING.index(one.status)), expires=expires)
 
 
 def adopt(resolver: object, timeout: float, clock: Clock) -> Resolver:

@@ -124,6 +124,43 @@ async def test_sts_64_what_was_answered_before_a_moment_is_asked_again(
     assert world.dns.queries == [("d.test", "MX")] * 2
 
 
+async def test_both_families_are_one_answer_while_both_last(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    world.dns.add("a.test", "A", "192.0.2.1", ttl=300)
+    world.dns.add("a.test", "AAAA", "2001:db8::1", ttl=100)
+    first = await resolver.addresses("a.test")
+    assert await resolver.addresses("a.test") is first
+    clock.ahead = 101
+    assert await resolver.addresses("a.test") is not first
+    asked = [world.dns.queries.count(("a.test", kind)) for kind in ("A", "AAAA")]
+    assert asked == [1, 2]
+
+
+async def test_a_family_that_is_absent_is_asked_for_again_in_its_time(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    world.dns.add("a.test", "A", "192.0.2.1", ttl=300)
+    assert (await resolver.addresses("a.test")).records == ("192.0.2.1",)
+    world.dns.add("a.test", "AAAA", "2001:db8::1")
+    clock.ahead = 61  # the negative answer's SOA says 60
+    assert (await resolver.addresses("a.test")).records == ("2001:db8::1", "192.0.2.1")
+
+
+async def test_sts_64_addresses_of_before_a_moment_are_asked_again(
+    world: World, resolver: DnsResolver
+) -> None:
+    """However late both families became one answer."""
+    world.dns.add("a.test", "A", "192.0.2.1")
+    await resolver.addresses("a.test")
+    await asyncio.sleep(0.002)  # uvloop's clock counts milliseconds
+    moment = asyncio.get_running_loop().time()
+    world.dns.replace("a.test", "A", "192.0.2.2")
+    assert (await resolver.addresses("a.test")).records == ("192.0.2.1",)
+    assert (await resolver.since(moment).addresses("a.test")).records == ("192.0.2.2",)
+    assert (await resolver.addresses("a.test")).records == ("192.0.2.2",)
+
+
 async def test_ttl_0_is_not_kept(world: World, resolver: DnsResolver) -> None:
     world.dns.add("d.test", "TXT", "x", ttl=0)
     await resolver.txt("d.test")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from itertools import zip_longest
+from operator import is_
 from random import Random
 
 from relay.address import Network, destination_address, is_allowed
@@ -18,6 +19,8 @@ from relay.resolver import Answer, DnsStatus, MxRecord, Resolver
 
 _HOST_LIMIT = 20
 _ADDRESS_LIMIT = 10
+_LATELY = 60.0  # seconds that a route is kept
+_MANY = 10_000  # routes kept
 
 
 @immutable
@@ -46,6 +49,8 @@ class Router:
         self._port = port
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
+        # by destination: until when by the loop's clock, the answers it is made of, and the route
+        self._lately: dict[str, tuple[float, tuple[object, ...], Route | Blame]] = {}
 
     async def find_hosts(
         self, next_hop: NextHop, since: float | None = None
@@ -72,7 +77,22 @@ class Router:
         missing = answers[0].status in (DnsStatus.NODATA, DnsStatus.NXDOMAIN)
         if next_hop.by_mx and names == [next_hop.destination] and missing:
             return _dns(550, "5.4.4", f"{names[0]} has neither an MX host nor an address")
-        return self._vetted(next_hop, records, answers)
+        return self._vetted_lately(next_hop, records, answers)
+
+    # What DNS has said is the same object until it is asked again; our own addresses may change
+    # meanwhile
+    def _vetted_lately(
+        self, next_hop: NextHop, records: Sequence[MxRecord], answers: Sequence[Answer[str]]
+    ) -> Route | Blame:
+        now, basis = asyncio.get_running_loop().time(), (records, *answers)
+        known = self._lately.get(next_hop.destination)
+        if known and now < known[0] and all(map(is_, basis, known[1])):
+            return known[2]
+        route = self._vetted(next_hop, records, answers)
+        if len(self._lately) >= _MANY:
+            self._lately.clear()
+        self._lately[next_hop.destination] = (now + _LATELY, basis, route)
+        return route
 
     # Most domains have one host, and a task of its own costs more than what is asked of the memory
     async def _look_up(self, names: Sequence[str]) -> Sequence[Answer[str]]:

@@ -69,7 +69,8 @@ class Transaction:
 
         `kept`: the connection has served before, and may have been kept too long.
         """
-        self._ends = asyncio.get_running_loop().time() + self._timeouts.envelope
+        self._now = asyncio.get_running_loop().time
+        self._ends = self._now() + self._timeouts.envelope
         go = await self._ask_for(recipients, replies, kept=kept)
         if go:
             verdict = await self._hand_over(go)
@@ -140,7 +141,7 @@ class Transaction:
     async def _ask(self, command: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
         if not self._ahead:
             self._wire.send(command)
-        left = self._ends - asyncio.get_running_loop().time()
+        left = self._ends - self._now()
         if timeout <= left:
             reply = await self._wire.reply(timeout)
         else:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from relay.delivery.route import Route, Router
 from relay.lab.dns import Fault
 from relay.lab.world import World
 from relay.outcome import Reason
-from relay.resolver import DnsResolver
+from relay.resolver import Answer, DnsResolver, DnsStatus, MxRecord, Resolver
 
 from .conftest import LOOPBACK, SetClock
 
@@ -151,6 +152,63 @@ async def test_equal_preferences_are_shuffled(world: World) -> None:
         orders[tuple(record.host for record in records)] += 1
     assert orders.keys() == {("a.test", "b.test", "c.test"), ("b.test", "a.test", "c.test")}
     assert min(orders.values()) > 60
+
+
+class Answers:
+    """A resolver that gives what it is told to, each time the same object."""
+
+    def __init__(self) -> None:
+        self.hosts = Answer(DnsStatus.FOUND, (MxRecord(10, "a.test"),))
+        self.known = {"a.test": Answer(DnsStatus.FOUND, ("127.0.0.5",))}
+
+    async def mx(self, name: str) -> Answer[MxRecord]:
+        return self.hosts
+
+    async def addresses(self, name: str) -> Answer[str]:
+        return self.known[name]
+
+
+class TestARouteIsKept:
+    """As long as DNS says the same, and a minute at most."""
+
+    @pytest.fixture
+    def answers(self) -> Answers:
+        return Answers()
+
+    @pytest.fixture
+    def finder(self, answers: Answers) -> Router:
+        dice = random.Random(1)  # noqa: S311 - order of hosts
+        own = OwnAddresses("relay.test")
+        given = cast(Resolver, answers)
+        return Router(given, own=own, port=2525, allow_internal=LOOPBACK, dice=dice)
+
+    async def test_while_nothing_changes(self, finder: Router) -> None:
+        assert await find(finder, "d.test") is await find(finder, "d.test")
+
+    async def test_not_when_an_address_changes(self, finder: Router, answers: Answers) -> None:
+        await find(finder, "d.test")
+        answers.known["a.test"] = Answer(DnsStatus.FOUND, ("127.0.0.6",))
+        assert hosts(await find(finder, "d.test")) == [("a.test", ("127.0.0.6",))]
+
+    async def test_not_when_a_host_changes(self, finder: Router, answers: Answers) -> None:
+        await find(finder, "d.test")
+        answers.known["b.test"] = answers.known["a.test"]
+        answers.hosts = Answer(DnsStatus.FOUND, (MxRecord(10, "b.test"),))
+        assert hosts(await find(finder, "d.test")) == [("b.test", ("127.0.0.5",))]
+
+    async def test_not_for_another_domain(self, finder: Router) -> None:
+        assert await find(finder, "d.test") is not await find(finder, "e.test")
+
+    async def test_not_for_long(self, finder: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Our own addresses may have become others."""
+        monkeypatch.setattr("relay.delivery.route._LATELY", 0.0)
+        assert await find(finder, "d.test") is not await find(finder, "d.test")
+
+    async def test_not_without_end(self, finder: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("relay.delivery.route._MANY", 10)
+        for number in range(25):
+            await find(finder, f"d{number}.test")
+            assert len(finder._lately) <= 10
 
 
 async def test_bounds(world: World) -> None:
