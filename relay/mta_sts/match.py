@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from relay.mta_sts.policy import Policy
@@ -71,5 +72,6 @@ def _a_label(label: str) -> str:
 
 
 # a name whose last label is a number is an address, and no host name
+@lru_cache(maxsize=1024)
 def _is_name(host: str) -> bool:
     return bool(_HOST.fullmatch(host)) and not host.rpartition(".")[2].isdigit()
