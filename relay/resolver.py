@@ -122,14 +122,14 @@ class DnsResolver:
 
     async def addresses(self, name: str) -> Answer[str]:
         """The AAAA and A records of a name as text."""
-        key = (name, "")
-        if kept := self._kept(key):
+        if kept := self._kept((name, "")):
             return kept
-        six, four = (self._find(name, kind, _address_records) for kind in ("AAAA", "A"))
-        answer = _joined(*await asyncio.gather(six, four))
-        both = [self._cache.get((name, kind)) for kind in ("AAAA", "A")]
-        if both[0] and both[1]:
-            self._keep(key, answer, min(both[0][1], both[1][1]))
+        kinds = ("AAAA", "A")
+        both = await asyncio.gather(*(self._find(name, kind, _address_records) for kind in kinds))
+        answer = _joined(*both)
+        known = [self._cache.get((name, kind), (None, 0.0)) for kind in kinds]
+        if all(one is kept for one, (kept, _) in zip(both, known, strict=True)):
+            self._keep((name, ""), answer, min(came for _, came in known))
         return answer
 
     # A copy shares the memory and the questions under way

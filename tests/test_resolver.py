@@ -161,6 +161,37 @@ async def test_sts_64_addresses_of_before_a_moment_are_asked_again(
     assert (await resolver.addresses("a.test")).records == ("192.0.2.2",)
 
 
+async def test_sts_64_an_answer_is_as_old_as_its_older_half(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    world.dns.add("a.test", "A", "192.0.2.1", ttl=300)
+    world.dns.add("a.test", "AAAA", "2001:db8::1", ttl=100)
+    await resolver.addresses("a.test")
+    await asyncio.sleep(0.002)  # uvloop's clock counts milliseconds
+    moment = asyncio.get_running_loop().time()
+    clock.ahead = 101
+    await resolver.addresses("a.test")
+    await resolver.since(moment).addresses("a.test")
+    asked = [world.dns.queries.count(("a.test", kind)) for kind in ("A", "AAAA")]
+    assert asked == [2, 2], "the A record was asked for before that moment"
+
+
+async def test_huge_addresses_are_not_kept_beside_older_ones(
+    world: World, resolver: DnsResolver, clock: SetClock
+) -> None:
+    world.dns.add("a.test", "A", "192.0.2.1", ttl=100)
+    await resolver.addresses("a.test")
+    world.dns.replace(
+        "a.test",
+        "A",
+        *(f"192.0.{n}.1" for n in range(200)),
+        *(f"198.18.{n}.{m}" for n in range(10) for m in range(100)),
+    )
+    clock.ahead = 101
+    await resolver.addresses("a.test")
+    assert all(len(repr(kept.records)) < 8192 for kept, _ in resolver._cache.values())
+
+
 async def test_ttl_0_is_not_kept(world: World, resolver: DnsResolver) -> None:
     world.dns.add("d.test", "TXT", "x", ttl=0)
     await resolver.txt("d.test")

@@ -49,8 +49,9 @@ class Router:
         self._port = port
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
-        # by destination: until when by the loop's clock, the answers it is made of, and the route
-        self._lately: dict[str, tuple[float, tuple[object, ...], Route | Blame]] = {}
+        # by destination and port: until when by the loop's clock, of which answers, and the route
+        self._lately: dict[tuple[str, int | None], tuple[float, tuple[object, ...], Route | Blame]]
+        self._lately = {}
 
     async def find_hosts(
         self, next_hop: NextHop, since: float | None = None
@@ -85,13 +86,14 @@ class Router:
         self, next_hop: NextHop, records: Sequence[MxRecord], answers: Sequence[Answer[str]]
     ) -> Route | Blame:
         now, basis = asyncio.get_running_loop().time(), (records, *answers)
-        known = self._lately.get(next_hop.destination)
+        place = (next_hop.destination, next_hop.port)
+        known = self._lately.get(place)
         if known and now < known[0] and all(map(is_, basis, known[1])):
             return known[2]
         route = self._vetted(next_hop, records, answers)
         if len(self._lately) >= _MANY:
             self._lately.clear()
-        self._lately[next_hop.destination] = (now + _LATELY, basis, route)
+        self._lately[place] = (now + _LATELY, basis, route)
         return route
 
     # Most domains have one host, and a task of its own costs more than what is asked of the memory

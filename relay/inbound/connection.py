@@ -73,7 +73,8 @@ class Connection(Intake):
             self.transport.abort()
 
     def close(self) -> None:
-        """End the connection after the replies that are sent."""
+        """End the connection after the replies so far."""
+        self.send_replies()
         self.reception.outbox.send()
         if self.transport is not None:
             self.transport.close()
@@ -87,7 +88,8 @@ class Connection(Intake):
             return self.abort()
         self.over = True
         self._linger()
-        self.reception.outbox.send()  # a reply before this one
+        self.send_replies()  # a client that does not read may have one coming that its mail is kept
+        self.reception.outbox.send()
         if not self.transport.is_closing():
             self.transport.write(reply.encode() + b"\r\n")
         self.transport.close()
@@ -165,7 +167,8 @@ class Connection(Intake):
     def resume_writing(self) -> None:
         """The client has read them."""
         self.congested = False
-        self.input_came()
+        # asyncio does not bear that its transport is closed within this call
+        self.loop.call_soon(self.input_came)
 
     def reply(self, text: str) -> None:
         """Add a reply; it leaves when the client waits for it."""

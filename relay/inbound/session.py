@@ -48,6 +48,7 @@ class ClientSession(Connection):
         self._errors = 0
         self._commands = 0
         self._work: asyncio.Task[None] | None = None
+        self._turn: asyncio.Handle | None = None  # to serve more of what has come
         self._asking = False  # the client, for more than a command
         self._stopping = False
 
@@ -79,14 +80,16 @@ class ClientSession(Connection):
 
     def input_came(self) -> None:
         """Serve what has come, until something takes its time or the client is to read first."""
-        if self._work or self.congested or self.transport is None or self.transport.is_closing():
+        if self._turn or self._work or self.congested:
+            return
+        if self.transport is None or self.transport.is_closing():
             return
         for _ in range(_AT_ONCE):
             if self._work or self._is_over() or (line := self.next_line()) is None:
                 break
             self._serve(line)
         else:
-            self.loop.call_soon(self.input_came)
+            self._turn = self.loop.call_soon(self._take_turn)
         # RFC 2920 §3.2: replies to pipelined commands leave together
         self.send_replies()
         if not self._work and (self.over or self.has_ended):
@@ -106,14 +109,22 @@ class ClientSession(Connection):
         """Take what follows the 354 reply, up to the final dot. Raises ClientGone."""
         self.patience.begin(self.loop.time())
         rest = None
-        while rest is None:
-            chunk = await self.read()
-            self.patience.receive(len(chunk), self.loop.time())
-            rest = await upload.feed(chunk)
+        try:
+            while rest is None:
+                chunk = await self.read()
+                self.patience.receive(len(chunk), self.loop.time())
+                rest = await upload.feed(chunk)
+        except Exception:
+            self.over = True  # what is left of the content is not to be taken for commands
+            raise
         self.patience.end(self.loop.time())
         self._commands = 0
         # what came after the final dot are the next commands
         self.unread(rest)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self.input_came()
 
     @property
     def _greeting(self) -> str:
@@ -166,6 +177,8 @@ class ClientSession(Connection):
             reply = self.reception.hooks.unforeseen(error)
         if reply:
             self.reply(reply)
+        if self.over:
+            return self.close()
         self._work = None
         self.input_came()
 

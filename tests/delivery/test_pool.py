@@ -245,6 +245,7 @@ class TestManyConnections:
         await left
         await desk.pool.aclose()
         assert (desk.mx.connections, len(desk.mx.messages)) == (1, 2)
+        assert not desk.pool._slots
 
     async def test_one_that_is_of_no_more_use_is_not_waited_for(
         self, world: World, monkeypatch: pytest.MonkeyPatch

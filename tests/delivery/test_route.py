@@ -199,6 +199,14 @@ class TestARouteIsKept:
     async def test_not_for_another_domain(self, finder: Router) -> None:
         assert await find(finder, "d.test") is not await find(finder, "e.test")
 
+    @pytest.mark.parametrize("first", [25, 2525])
+    async def test_not_for_another_port(self, finder: Router, first: int) -> None:
+        """SND-06: where one port is our own listener's, the other is not."""
+        finder._own = OwnAddresses("relay.test", (("127.0.0.5", 2525),))
+        for port in (first, 2550 - first):
+            route = await find(finder, NextHop("d.test", port=port))
+            assert isinstance(route, Blame if port == 2525 else Route)
+
     async def test_not_for_long(self, finder: Router, monkeypatch: pytest.MonkeyPatch) -> None:
         """Our own addresses may have become others."""
         monkeypatch.setattr("relay.delivery.route._LATELY", 0.0)

@@ -84,6 +84,14 @@ class TestReplies:
             assert not wire.is_open
 
 
+@pytest.mark.parametrize("octet", [b"\r", b"\n", b"\r\nDATA", b"\0", b"\x7f"], ids=repr)
+async def test_no_command_is_smuggled_into_another(octet: bytes) -> None:
+    async with serving(script(b"220 hi", b"250 ok")) as port:
+        wire = await greeted(port)
+        with pytest.raises(Disconnected, match="control character"):
+            wire.send(b"MAIL FROM:<a@b.test>", b"RCPT TO:<c" + octet + b"@d.test>", b"DATA")
+
+
 async def test_refused_connection(world: World) -> None:
     with pytest.raises(Disconnected, match=r"^connection refused$"):
         await connect("127.0.0.1", world.smtp_port, 5, Outbox())

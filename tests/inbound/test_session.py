@@ -7,6 +7,7 @@ import pytest
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.reception import Reception
 from relay.inbound.smtp import RelaySMTP
+from relay.inbound.upload import Upload
 from tests.inbound.dialogue import ACCEPTING, SESSION, Noon, Shelf
 
 AT_ONCE = 100
@@ -22,6 +23,7 @@ class Pipe(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 4711)})
         self.written = b""
         self.closing = False
+        self.end_fails = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -36,7 +38,10 @@ class Pipe(asyncio.Transport):
         self.closing = True
 
     def can_write_eof(self) -> bool:
-        return False
+        return self.end_fails
+
+    def write_eof(self) -> None:
+        raise OSError("not connected")
 
 
 class Client:
@@ -93,6 +98,14 @@ async def test_others_have_their_turn_however_much_one_has_sent(client: Client) 
     assert client.said() == b""
 
 
+async def test_a_turn_is_one_however_much_comes_meanwhile(client: Client) -> None:
+    client.send(NOOP * 1000)
+    for _ in range(11):
+        assert client.said() == DONE * AT_ONCE
+        client.send(NOOP * 10)
+        await asyncio.sleep(0)
+
+
 async def test_quit_as_the_last_of_many_ends_it_once(client: Client) -> None:
     client.send(NOOP * (AT_ONCE - 1) + b"QUIT\r\n" + NOOP)
     assert client.said() == DONE * (AT_ONCE - 1) + b"221 2.0.0 Goodbye\r\n"
@@ -106,6 +119,7 @@ async def test_who_does_not_read_replies_is_served_no_further(client: Client) ->
     client.send(NOOP * 3)
     assert client.said() == b""
     client.session.resume_writing()
+    await asyncio.sleep(0)
     assert client.said() == DONE * 3
 
 
@@ -115,8 +129,27 @@ async def test_the_end_waits_until_replies_are_read(client: Client) -> None:
     client.session.eof_received()
     assert not client.pipe.closing
     client.session.resume_writing()
+    assert not client.pipe.closing, "asyncio does not bear that within its call"
+    await asyncio.sleep(0)
     assert client.said() == DONE
     assert client.pipe.closing
+
+
+async def test_who_does_not_read_learns_that_the_message_is_kept(client: Client) -> None:
+    """However the session ends: else the message would come again."""
+    client.shelf.open.clear()
+    client.send(ENVELOPE)
+    client.said()
+    client.send(b"Subject: x\r\n\r\n.\r\n")
+    await client.shelf.waiting.wait()
+    client.session.pause_writing()
+    client.shelf.open.set()
+    await turns()
+    client.session.stop()
+    first, second, rest = client.said().split(b"\r\n")
+    assert first.startswith(b"250 2.0.0 queued as ")
+    assert (second[:10], rest) == (b"421 4.3.2 ", b"")
+    assert len(client.shelf.messages) == 1
 
 
 async def test_nothing_is_served_while_a_message_is_kept(client: Client) -> None:
@@ -155,11 +188,93 @@ async def test_a_connection_lost_before_the_content_is_read_leaves_nothing(clien
     assert client.said() == b""
 
 
+async def test_a_connection_lost_while_a_message_is_kept_ends_the_wait(client: Client) -> None:
+    client.shelf.open.clear()
+    client.send(ENVELOPE + b"Subject: x\r\n\r\n.\r\n")
+    await client.shelf.waiting.wait()
+    work = client.session._work
+    client.session.connection_lost(None)
+    await turns()
+    assert work is not None
+    assert work.cancelled()
+    assert client.shelf.messages == []
+
+
+async def test_a_connection_that_cannot_be_parted_from_is_closed(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.pipe.end_fails = True
+    client.send(b"BAD\r\n" * (AT_ONCE + 1))
+    await turns()
+    assert client.pipe.closing
+    assert caplog.messages == ["a command failed"]
+
+
+async def test_who_is_parted_from_is_not_borne_for_long(client: Client) -> None:
+    client.send(b"BAD\r\n" * (AT_ONCE + 1))
+    await turns()
+    timer = client.session._timer
+    assert timer is not None
+    assert not client.pipe.closing
+    assert timer.when() - asyncio.get_running_loop().time() <= 5
+
+
+async def test_what_is_left_of_a_content_is_no_command(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(self: Upload, chunk: bytes) -> bytes | None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(Upload, "feed", fail)
+    client.send(ENVELOPE + b"Subject: x\r\n")
+    client.said()
+    await turns()
+    client.send(b"\r\nNOOP\r\n.\r\nNOOP\r\n")
+    await turns()
+    said = client.said()
+    assert said.startswith(b"451 4.3.0 ")
+    assert said.count(b"\r\n") == 1
+    assert client.pipe.closing
+    assert caplog.messages == ["a command failed"]
+
+
 async def test_a_lost_connection_has_no_timer(client: Client) -> None:
     timer = client.session._timer
     assert timer is not None
     client.session.connection_lost(None)
     assert timer.cancelled()
+
+
+async def test_only_while_it_is_asked_a_client_is_told_at_once_amid_a_command(
+    client: Client,
+) -> None:
+    async def exchange() -> str:
+        await client.session.ask("334 x")
+        return "235 2.7.0 Welcome"
+
+    client.session.commands += ("ASK",)
+    client.session.smtp_ASK = lambda _: exchange  # type: ignore[attr-defined]
+    client.send(b"ASK\r\n")
+    await turns()
+    assert client.said() == b"334 x\r\n"
+    client.send(b"answer\r\n" + ENVELOPE)
+    await turns()
+    assert client.said().endswith(b"354 End the message with <CRLF>.<CRLF>\r\n")
+    client.session.stop()
+    assert (client.said(), client.pipe.closing) == (b"", False)
+    client.send(b"Subject: x\r\n\r\n.\r\n")
+    await turns()
+    assert [line[:9] for line in client.said().split(b"\r\n")] == [b"250 2.0.0", b"421 4.3.2", b""]
+
+
+async def test_who_is_asked_is_told_at_once(client: Client) -> None:
+    client.session.commands += ("ASK",)
+    client.session.smtp_ASK = lambda _: lambda: client.session.ask("334 x")  # type: ignore[attr-defined]
+    client.send(b"ASK\r\n")
+    await turns()
+    client.session.stop()
+    assert [line[:9] for line in client.said().split(b"\r\n")] == [b"334 x", b"421 4.3.2", b""]
+    assert client.pipe.closing
 
 
 async def test_an_unforeseen_error_is_answered_and_forgotten(
