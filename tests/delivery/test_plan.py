@@ -54,7 +54,8 @@ async def test_it_ends_with_what_it_was_for() -> None:
     with pytest.raises(ZeroDivisionError), _Alongside(work):
         await fail()
     assert work.task is not None
-    await asyncio.wait([work.task])
+    async with asyncio.timeout(5):
+        await asyncio.wait([work.task])
     assert work.task.cancelled()
 
 
@@ -62,5 +63,6 @@ async def test_it_is_not_begun_any_more_after_the_end() -> None:
     work = Work()
     with _Alongside(work):
         pass
+    await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert work.begun == 0

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.inbound.framing import Content, has_bare_line_end, normalised
@@ -54,6 +54,8 @@ def test_any_content_survives_any_segments(content: bytes, after: bytes, at: lis
     assert strict.bare or kept == content
 
 
+@example(b".\r\n", [])
+@example(b"..\r\n.\r\n", [1, 2])
 @given(CONTENTS, st.lists(st.integers(min_value=0)))
 def test_smg_06_segments_change_nothing(octets: bytes, at: list[int]) -> None:
     singly = [octets[n : n + 1] for n in range(len(octets))]
