@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key, each for a while. Times are seconds since 1970."""
+    """Values by key, each for a while. Times are in seconds, all by the same clock."""
 
     def __init__(self, span: float = _SPAN) -> None:
         """Nothing is known; what is kept will be for `span` seconds."""

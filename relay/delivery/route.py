@@ -10,6 +10,7 @@ from random import Random
 from relay.address import Network, destination_address, is_allowed
 from relay.delivery.blame import Blame
 from relay.delivery.hop import Host
+from relay.delivery.memory import Recent
 from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.immutable import immutable
@@ -19,8 +20,6 @@ from relay.resolver import Answer, DnsStatus, MxRecord, Resolver
 
 _HOST_LIMIT = 20
 _ADDRESS_LIMIT = 10
-_LATELY = 60.0  # seconds that a route is kept
-_MANY = 10_000  # routes kept
 
 
 @immutable
@@ -49,9 +48,8 @@ class Router:
         self._port = port
         self._allow_internal = tuple(allow_internal)
         self._dice = dice
-        # by destination and port: until when by the loop's clock, of which answers, and the route
-        self._lately: dict[tuple[str, int | None], tuple[float, tuple[object, ...], Route | Blame]]
-        self._lately = {}
+        # by destination and port; each with the answers that it follows from
+        self._lately = Recent[tuple[str, int | None], tuple[tuple[object, ...], Route | Blame]]()
 
     async def find_hosts(
         self, next_hop: NextHop, since: float | None = None
@@ -87,13 +85,10 @@ class Router:
     ) -> Route | Blame:
         now, basis = asyncio.get_running_loop().time(), (records, *answers)
         place = (next_hop.destination, next_hop.port)
-        known = self._lately.get(place)
-        if known and now < known[0] and all(map(is_, basis, known[1])):
-            return known[2]
-        route = self._vetted(next_hop, records, answers)
-        if len(self._lately) >= _MANY:
-            self._lately.clear()
-        self._lately[place] = (now + _LATELY, basis, route)
+        before, route = self._lately.recall(place, now) or ((), None)
+        if route is None or not all(map(is_, basis, before)):
+            route = self._vetted(next_hop, records, answers)
+            self._lately.keep(place, (basis, route), now)
         return route
 
     # Most domains have one host, and a task of its own costs more than what is asked of the memory

@@ -49,13 +49,20 @@ class Session:
         self._unfinished = False
         self._used = False
         self.level = Level.CLEAR
-        self.tls = "clear"
-        """The protection for the log."""
+        self._tls_version = ""
 
     @property
     def is_ready(self) -> bool:
         """Whether another transaction may follow, as far as this side knows."""
         return self._ready and self._wire is not None and self._wire.is_open
+
+    @property
+    def tls(self) -> str:
+        """The protection for the log."""
+        if self.level is Level.CLEAR:
+            return "clear"
+        verified = self.level is Level.VERIFIED
+        return f"verified {self._tls_version}" if verified else self._tls_version
 
     async def deliver(
         self,
@@ -112,7 +119,7 @@ class Session:
             self._refuse_ticket()
             raise
         if _is_unsettled(setback) and self._refuse_ticket():
-            self.level, self.tls = Level.CLEAR, "clear"
+            self.level = Level.CLEAR
             setback = await self._call(hurried=hurried)
         return setback
 
@@ -163,9 +170,7 @@ class Session:
         patience = self._caller.timeouts.starttls
         if flaw := await wire.start_tls(context, self._host, patience, ticket):
             return Unprotected(flaw)
-        self.level, self.tls = self._wanted, wire.tls_version
-        if self.level is Level.VERIFIED:
-            self.tls = f"verified {self.tls}"
+        self.level, self._tls_version = self._wanted, wire.tls_version
         # RFC 3207 §4.2: what was offered before TLS counts for nothing
         setback = await self._hello()
         if self._resumption and self._ready and wire.tls:

@@ -33,6 +33,8 @@ class Connection(Intake):
     """Reads and writes octets, collects replies, tells a client that is too slow why it ends."""
 
     transport: asyncio.Transport | None
+    session: Session  # who the client is
+    transaction: Transaction  # the mail transaction under way
 
     def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """Serve one client; `tls_first`: not a word without TLS."""
@@ -48,7 +50,6 @@ class Connection(Intake):
         self._timer: asyncio.TimerHandle | None = None
         self._keeping = False
         self._shaking = False  # hands, for TLS
-        self._begin(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
@@ -181,11 +182,10 @@ class Connection(Intake):
             self.reception.outbox.put(self.transport, b"".join(replies))
 
     # RFC 3207 §4.2: TLS begun, who the client is and whatever it said is forgotten
-    def _begin(self, transport: asyncio.Transport | None) -> None:
+    def _begin(self, transport: asyncio.Transport) -> None:
         self.session = Session(self.loop)
-        if transport is not None:
-            self.session.peer = transport.get_extra_info("peername")
-        self.transaction = Transaction()
+        self.session.peer = transport.get_extra_info("peername")
+        self.forget()
 
     def _linger(self) -> None:
         if self._timer is not None:

@@ -69,6 +69,9 @@ def wanted(fates: Fates, envelope: Envelope) -> Fates:
     """Those of the fates that are to be told."""
     if not has_sender(envelope):
         return Fates(fates.failed)
+    # RFC 3461 §4.1: where nothing was asked, of failures and delays
+    if not envelope.dsn:
+        return Fates(fates.failed, fates.delayed)
 
     def asked(outcomes: Sequence[Outcome], event: str) -> list[Outcome]:
         return [one for one in outcomes if envelope.asked(one.recipient).wants(event)]

@@ -53,7 +53,8 @@ def settle(
     is_late = partial(rules.schedule.is_late, job.created, now)
     late = not job.warned and any(is_late(one.reason) for one in deferred)
     rest = _remainder(job, deferred, now, rules, warned=job.warned or late) if deferred else None
-    fates = Fates(failed, deferred if late else (), _relayed(job, outcomes))
+    relayed = [one for one in outcomes if one.status is Status.DELIVERED and not one.dsn]
+    fates = Fates(failed, deferred if late else (), relayed)
     return Settlement(
         job,
         replace(rest, next_attempt=now) if rest and unsure else rest,
@@ -77,13 +78,6 @@ def settle_later(job: Job, why: str, now: float, rules: Rules) -> Settlement:
 def _one_for_each(recipients: Sequence[str], outcomes: Sequence[Outcome]) -> list[Outcome]:
     by_recipient = {outcome.recipient: outcome for outcome in outcomes}
     return [by_recipient.get(one) or _deferred(one, _NO_ANSWER) for one in recipients]
-
-
-# RFC 3461 §4.1: of success is told who asks for it
-def _relayed(job: Job, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    if not job.envelope.dsn:
-        return []
-    return [one for one in outcomes if one.status is Status.DELIVERED and not one.dsn]
 
 
 def _deferred(recipient: str, reply: Reply) -> Outcome:
@@ -114,8 +108,6 @@ def _notices(
     now: float,
     rules: Rules,
 ) -> tuple[Message, ...]:
-    if not fates:
-        return ()
     to = addressee(job.envelope, rules.postmaster)
     told = wanted(fates, job.envelope)
     if to is None or not told:

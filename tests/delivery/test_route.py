@@ -209,14 +209,14 @@ class TestARouteIsKept:
 
     async def test_not_for_long(self, finder: Router, monkeypatch: pytest.MonkeyPatch) -> None:
         """Our own addresses may have become others."""
-        monkeypatch.setattr("relay.delivery.route._LATELY", 0.0)
+        monkeypatch.setattr(finder._lately, "_span", 0.0)
         assert await find(finder, "d.test") is not await find(finder, "d.test")
 
     async def test_not_without_end(self, finder: Router, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("relay.delivery.route._MANY", 10)
+        monkeypatch.setattr("relay.delivery.memory._LIMIT", 10)
         for number in range(25):
             await find(finder, f"d{number}.test")
-            assert len(finder._lately) <= 10
+            assert len(finder._lately._seen) <= 10
 
 
 async def test_bounds(world: World) -> None:
