@@ -1,11 +1,16 @@
 """When commands are served: at once, in turns, and not while a client does not read or waits."""
 
 import asyncio
+import ssl
+from typing import cast
 
 import pytest
 
 from relay.inbound.hooks import AcceptHooks
+from relay.inbound.login import Login, Verdict
+from relay.inbound.patience import Patience
 from relay.inbound.reception import Reception
+from relay.inbound.sasl import Credentials
 from relay.inbound.smtp import RelaySMTP
 from relay.inbound.upload import Upload
 from tests.inbound.dialogue import ACCEPTING, SESSION, Noon, Shelf
@@ -47,10 +52,11 @@ class Pipe(asyncio.Transport):
 class Client:
     """A session without a network: what comes, and what has been said."""
 
-    def __init__(self) -> None:
+    def __init__(self, login: Login | None = None) -> None:
         self.shelf = Shelf()
         hooks = AcceptHooks(self.shelf.accept, ACCEPTING, Noon())
-        self.session = RelaySMTP(Reception(hooks, SESSION), tls_first=False)
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.session = RelaySMTP(Reception(hooks, SESSION, tls, login), tls_first=False)
         self.pipe = Pipe()
         self.session.connection_made(self.pipe)
         self.said()
@@ -275,6 +281,56 @@ async def test_who_is_asked_is_told_at_once(client: Client) -> None:
     client.session.stop()
     assert [line[:9] for line in client.said().split(b"\r\n")] == [b"334 x", b"421 4.3.2", b""]
     assert client.pipe.closing
+
+
+class SlowLogin:
+    """Takes its time to say yes."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def check(self, peer: str, credentials: Credentials) -> Verdict:
+        self.asked.set()
+        await self.may_answer.wait()
+        return Verdict.WELCOME
+
+
+async def test_who_waits_for_a_log_in_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = SlowLogin()
+    client = Client(cast(Login, login))
+    client.session.session.ssl = {}
+    client.send(b"EHLO x\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\n")
+    client.said()
+    await login.asked.wait()
+    monkeypatch.setattr(Patience, "left", lambda *_: -1.0)
+    client.session._look_at_the_time()
+    assert (client.said(), client.pipe.closing) == (b"", False)
+    login.may_answer.set()
+    await turns()
+    assert client.said() == b"235 2.7.0 Welcome\r\n"
+    client.session._look_at_the_time()
+    assert client.said().startswith(b"421 4.4.2 ")
+
+
+class Loop:
+    """The running loop, but that hands are shaken at once."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(asyncio.get_running_loop(), name)
+
+    async def start_tls(self, *_: object, **__: object) -> Pipe:
+        return Pipe()
+
+
+async def test_tls_begins_without_what_held_up_replies_before(client: Client) -> None:
+    client.session.loop = cast(asyncio.AbstractEventLoop, Loop())
+    client.send(b"EHLO x\r\nSTARTTLS\r\n")
+    client.session.pause_writing()
+    await turns()
+    assert isinstance(client.session.transport, Pipe)
+    client.pipe = client.session.transport
+    client.send(NOOP)
+    assert client.said() == DONE
 
 
 async def test_an_unforeseen_error_is_answered_and_forgotten(
