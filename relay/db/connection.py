@@ -107,6 +107,8 @@ def _open(path: Path, name: str, *, durable: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
     try:
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        # else what is deleted is written once more, as zeros; distributions differ in their default
+        db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

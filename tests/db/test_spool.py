@@ -132,6 +132,17 @@ async def test_a_settled_message_leaves_nothing(spool: Spool, tmp_path: Path) ->
     db.close()
 
 
+async def test_the_octets_of_a_settled_message_are_not_written_again(
+    spool: Spool, tmp_path: Path
+) -> None:
+    journal = tmp_path / "spool-0.db-wal"
+    large = replace(message("Q1", "a@d.test"), body=b"x: y\r\n\r\n" + b"z" * 50_000)
+    (claim,) = await spool.put(large, claimed=True)
+    kept = journal.stat().st_size
+    await spool.settle(Settlement(claim.job, None), claimed=True)
+    assert journal.stat().st_size - kept < 50_000 < kept
+
+
 async def test_a_deferred_job_keeps_its_story(spool: Spool, tmp_path: Path) -> None:
     (claim,) = await spool.put(message("Q1", "a@d.test", "b@d.test"), claimed=True)
     last = Last(150.0, "mx.d.test", "451 no")
