@@ -40,13 +40,15 @@ class Content:
         if self._foreign and self._tail == _LINE_END and chunk and not chunk.startswith(b"."):
             self._tail, self._foreign = b"", 0
         data = self._tail + chunk
-        end = data.find(_END)
+        # both the end and what was stuffed begin like that, so most contents are searched once
+        dot = data.find(_STUFFED)
+        end = data.find(_END, dot) if dot >= 0 else dot
         if end >= 0:
-            self._keep(data[: end + len(_LINE_END)])
+            self._keep(data[: end + len(_LINE_END)], stuffed=dot < end)
             return data[end + len(_END) :]
         held = _begun(data)
         self._tail = data[len(data) - held :]
-        self._keep(data[: len(data) - held])
+        self._keep(data[: len(data) - held], stuffed=dot >= 0)
         return None
 
     def take(self, octets: bytes) -> None:
@@ -70,11 +72,11 @@ class Content:
         self.held = 0
 
     # No piece begins or ends within a CRLF: it is the beginning of the end, so it is held together
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, *, stuffed: bool) -> None:
         if not self._wanted or not data:
             return
         # RFC 5321 §4.5.2: the first dot of a line that holds more was added on the way
-        self._judge(data.replace(_STUFFED, _LINE_END))
+        self._judge(data.replace(_STUFFED, _LINE_END) if stuffed else data)
 
     def _judge(self, data: bytes) -> None:
         if has_bare_line_end(data):
