@@ -110,8 +110,10 @@ def plainest(address: str) -> str:
 
     What is no address is not touched.
     """
+    if address.isascii():
+        return address
     local, _, domain = address.rpartition("@")
-    if address.isascii() or not local or not local.isascii():
+    if not local or not local.isascii():
         return address
     try:
         return f"{local}@{parse_domain(domain)}"

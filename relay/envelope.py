@@ -9,10 +9,8 @@ from relay.immutable import immutable
 
 _ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZ"  # no vowels, so no words; fit for file names
 _PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
-_TIME_DIGITS = 11  # of microseconds, enough until the year 2775
-_LOW_DIGITS = 6  # of these
-_QUARTER = len(_ALPHABET) ** _LOW_DIGITS  # microseconds, of an hour or nearly so
-_RANDOM_DIGITS = 5
+_QUARTER = len(_ALPHABET) ** 6  # microseconds, of an hour or nearly so
+_CHANCES = len(_ALPHABET) ** 5
 
 
 @immutable
@@ -97,20 +95,20 @@ class Message:
 
 
 def new_queue_id(now: float, randbelow: Callable[[int], int]) -> str:
-    """A queue id: sortable by time, unique by chance (1 in 28 million per microsecond)."""
+    """A queue id: sortable by time, unique by chance (1 in 28 million per microsecond).
+
+    Eleven digits of microseconds, enough until the year 2775, and five of chance.
+    """
     high, low = divmod(int(now * 1_000_000), _QUARTER)
-    chance = _digits(randbelow(len(_ALPHABET) ** _RANDOM_DIGITS), _RANDOM_DIGITS)
-    return _high_digits(high) + _digits(low, _LOW_DIGITS) + chance
+    return _high_digits(high) + _six_digits(low) + _six_digits(randbelow(_CHANCES))[1:]
 
 
 @lru_cache(maxsize=8)  # they change every quarter of an hour
 def _high_digits(number: int) -> str:
-    return _digits(number, _TIME_DIGITS - _LOW_DIGITS)
+    return _six_digits(number)[1:]
 
 
-def _digits(number: int, width: int) -> str:
-    pairs = []
-    for _ in range(0, width, 2):
-        number, pair = divmod(number, len(_PAIRS))
-        pairs.append(_PAIRS[pair])
-    return "".join(reversed(pairs))[-width:]
+def _six_digits(number: int) -> str:
+    rest, last = divmod(number, len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]

@@ -21,7 +21,7 @@ from relay.delivery.rehearsal import Place, Verdict, rehearse, verdict_of
 from relay.delivery.terms import Terms
 from relay.envelope import Envelope
 from relay.evidence import PolicySnapshot
-from relay.mta_sts.finder import Found
+from relay.mta_sts.found import Found
 from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy, PolicyResult
 from relay.storage import POLICIES

@@ -18,7 +18,8 @@ from relay.delivery.next_hop import NextHop
 from relay.delivery.own import OwnAddresses
 from relay.delivery.route import Router
 from relay.immutable import immutable
-from relay.mta_sts.finder import Found, PolicyFinder
+from relay.mta_sts.finder import PolicyFinder
+from relay.mta_sts.found import Found
 from relay.mta_sts.lint import Setup, lint
 from relay.mta_sts.policy import PolicyResult
 from relay.resolver import MxRecord, Resolver

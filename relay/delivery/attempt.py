@@ -94,7 +94,7 @@ class Attempt:
         if host.trouble:
             self._charge(host.trouble)
             return
-        unreached = blame.unreachable(host.name, host.addresses[0], "the attempt took too long")
+        last = (host.addresses[0], "the attempt took too long")
         for address in host.addresses:
             if self._now - self._begun > _TIME_LIMIT:
                 break
@@ -102,8 +102,8 @@ class Attempt:
             report = yield from self._descend(host, address, waived, hurried=hurried)
             if not isinstance(report, Unreachable):
                 return
-            unreached = blame.unreachable(host.name, address, report.why)
-        self._charge(unreached)
+            last = (address, report.why)
+        self._charge(blame.unreachable(host.name, *last))
 
     def _descend(
         self, host: Host, address: str, waived: Waived | None, *, hurried: bool

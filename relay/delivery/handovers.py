@@ -18,14 +18,15 @@ class Handovers:
 
     def note(self, hop: Hop, report: Exchange, flaws: Iterable[Failure]) -> None:
         """What became of a hop; `flaws` is what mode enforce would have had against it."""
-        if not report.taken:
+        taken = report.taken
+        if not taken:
             return
         terms, seen = self._terms, tuple(dict.fromkeys(flaws))
-        how = (hop.host, hop.level.name.lower(), seen, report.taken, terms.is_routed)
+        how = (hop.host, hop.level.name.lower(), seen, taken, terms.is_routed)
         part = Handover(terms.domain, terms.mode, *how)
         before = self._made[-1] if self._made else None
-        if before and replace(before, recipients=report.taken) == part:
-            part = replace(part, recipients=before.recipients + report.taken)
+        if before and replace(before, recipients=taken) == part:
+            part = replace(part, recipients=before.recipients + taken)
             self._made.pop()
         self._made.append(part)
 

@@ -134,9 +134,8 @@ class Exchange:
     @property
     def asks_for_more(self) -> bool:
         """Whether the host took the message for some and wants the others in a new transaction."""
-        severities = {reply.severity for reply in self.replies.values()}
         codes = {reply.code for reply in self.replies.values()}
-        return not self.lost and Severity.SUCCESS in severities and _TOO_MANY_RECIPIENTS in codes
+        return _TOO_MANY_RECIPIENTS in codes and not self.lost and self.taken > 0
 
 
 HopReport = Unreachable | Unprotected | Lapsed | Declined | Exchange

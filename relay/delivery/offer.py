@@ -5,6 +5,7 @@ SIZE is RFC 1870, 8BITMIME RFC 6152, SMTPUTF8 RFC 6531, DSN RFC 3461.
 
 import re
 from dataclasses import field
+from functools import lru_cache
 
 from relay.address import as_ascii
 from relay.envelope import Envelope
@@ -33,8 +34,7 @@ class Offer:
         if envelope.smtputf8 and not self.has("SMTPUTF8"):
             return self._no_smtputf8(envelope)
         # RFC 1870 §6.2: no use to begin; 0 and nothing mean no fixed limit
-        if 0 < self._size_limit() < size:
-            limit = self._size_limit()
+        if 0 < (limit := _size_limit(self.keywords.get("SIZE", ""))) < size:
             text = f"the message has {size} octets, {self.host} takes no more than {limit}"
             return Reply(552, "5.3.4", text)
         return None
@@ -42,15 +42,17 @@ class Offer:
     # RFC 5321 §4.1.1.3: only parameters that were offered
     def parameters(self, envelope: Envelope, size: int) -> list[bytes]:
         """The parameters of MAIL for a message without an obstacle."""
-        wanted = [
-            ("SIZE", f"SIZE={size}"),
-            ("8BITMIME", "BODY=8BITMIME" if envelope.eight_bit else ""),
-            ("SMTPUTF8", "SMTPUTF8" if envelope.smtputf8 else ""),
-            # RFC 3461 §5.2.1: passed on unchanged, and not invented
-            ("DSN", f"RET={envelope.ret}" if envelope.ret else ""),
-            ("DSN", f"ENVID={envelope.envid}" if envelope.envid else ""),
-        ]
-        return [text.encode("ascii") for keyword, text in wanted if text and self.has(keyword)]
+        wanted = [("SIZE", f"SIZE={size}")]
+        if envelope.eight_bit:
+            wanted.append(("8BITMIME", "BODY=8BITMIME"))
+        if envelope.smtputf8:
+            wanted.append(("SMTPUTF8", "SMTPUTF8"))
+        # RFC 3461 §5.2.1: passed on unchanged, and not invented
+        if envelope.ret:
+            wanted.append(("DSN", f"RET={envelope.ret}"))
+        if envelope.envid:
+            wanted.append(("DSN", f"ENVID={envelope.envid}"))
+        return [text.encode("ascii") for keyword, text in wanted if self.has(keyword)]
 
     def rcpt_parameters(self, envelope: Envelope, recipient: str) -> list[bytes]:
         """The parameters of RCPT for a recipient."""
@@ -70,9 +72,10 @@ class Offer:
             return Reply(553, "5.6.7", f"{self.host} does not take UTF-8 addresses (no SMTPUTF8)")
         return Reply(554, "5.6.9", f"{self.host} does not take a UTF-8 header (no SMTPUTF8)")
 
-    def _size_limit(self) -> int:
-        text = self.keywords.get("SIZE", "")
-        return int(text) if _SIZE.fullmatch(text) else 0
+
+@lru_cache(maxsize=64)  # most hosts have one of a few
+def _size_limit(text: str) -> int:
+    return int(text) if _SIZE.fullmatch(text) else 0
 
 
 # RFC 5321 §4.1.1.1: the first line greets, each other one is a keyword with parameters

@@ -50,21 +50,22 @@ class Protocol(SMTPProtocol):
             cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
-        # most replies come several together
-        return self._take() or await self._wait_for_one(timeout)
+        return self.take_response() or await self.wait_for_response(timeout)
 
-    async def _wait_for_one(self, timeout: float | None) -> SMTPResponse:  # noqa: ASYNC109
+    async def wait_for_response(self, timeout: float | None) -> SMTPResponse:  # noqa: ASYNC109
+        """The next reply, where `take_response` has just given none."""
         loop = asyncio.get_running_loop()
         self._deadline = math.inf if timeout is None else loop.time() + timeout
         while loop.time() < self._deadline:
             self._set_timer(loop)
             self._awaited = loop.create_future()
             await self._awaited
-            if reply := self._take():
+            if reply := self.take_response():
                 return reply
         raise smtp.SMTPReadTimeoutError("no answer in time")
 
-    def _take(self) -> SMTPResponse | None:
+    def take_response(self) -> SMTPResponse | None:
+        """The next reply, None: it has not come. Raises as `read_response` does."""
         if reply := self._reader.take():
             return SMTPResponse(*reply)
         if self.gone.is_set():

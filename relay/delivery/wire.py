@@ -63,7 +63,7 @@ class Wire:
 
     async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
         """The next reply; the first of all is the greeting."""
-        return parse_reply(*await self._response(timeout))
+        return parse_reply(*(self._kept_response() or await self._response(timeout)))
 
     async def ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         """The reply to a command, of one word or more."""
@@ -73,7 +73,7 @@ class Wire:
     async def ehlo(self, name: bytes, timeout: float) -> tuple[Reply, str]:  # noqa: ASYNC109
         """The reply to EHLO, and its text with the lines ended by LF."""
         self.send(b"EHLO " + name)
-        code, text = await self._response(timeout)
+        code, text = self._kept_response() or await self._response(timeout)
         return parse_reply(code, text), text
 
     async def start_tls(
@@ -172,9 +172,16 @@ class Wire:
         except _BROKEN as error:
             raise self._lost(error) from None
 
+    # Most replies come several together
+    def _kept_response(self) -> SMTPResponse | None:
+        try:
+            return self._protocol.take_response()
+        except _BROKEN as error:
+            raise self._lost(error) from None
+
     async def _response(self, timeout: float) -> SMTPResponse:  # noqa: ASYNC109
         try:
-            return await self._protocol.read_response(timeout)
+            return await self._protocol.wait_for_response(timeout)
         except _BROKEN as error:
             raise self._lost(error) from None
 

@@ -9,12 +9,11 @@ from random import Random
 from relay.address import Domain
 from relay.clock import Clock
 from relay.errors import StorageError
-from relay.evidence import Finding, PolicySnapshot
-from relay.immutable import immutable
 from relay.mta_sts.discover import discover
 from relay.mta_sts.error import MtaStsError
 from relay.mta_sts.fetch import Fetch
 from relay.mta_sts.findings import alarms, removed, trouble
+from relay.mta_sts.found import Found, found_kept, renewed
 from relay.mta_sts.freshness import (
     Decision,
     Discovery,
@@ -26,32 +25,14 @@ from relay.mta_sts.freshness import (
     is_live,
     is_overcome,
     is_told,
-    result_of,
 )
-from relay.mta_sts.policy import CachedPolicy, Policy, PolicyResult, SeenBy, parse_policy
+from relay.mta_sts.policy import CachedPolicy, PolicyResult, SeenBy, parse_policy
 from relay.mta_sts.store import PolicyStore
 from relay.mta_sts.upkeep import due_at, is_worth_a_warning
 from relay.mta_sts.warnings import warn, warn_of_failures
 from relay.resolver import Resolver
 
 log = logging.getLogger(__name__)
-
-
-@immutable
-class Found:
-    """What holds for a domain. `policy` is the one to apply, of mode "none" where none does;
-    `snapshot` the same for evidence, None where no policy was had; `findings` what went wrong, told
-    to one caller only however many asked; `body` the file just fetched, right or wrong, if any."""
-
-    result: PolicyResult
-    snapshot: PolicySnapshot | None = None
-    findings: tuple[Finding, ...] = ()
-    body: bytes | None = None
-
-    @property
-    def policy(self) -> Policy:
-        """The policy to apply."""
-        return self.result.policy
 
 
 @dataclass(slots=True)
@@ -102,13 +83,15 @@ class PolicyFinder:
         decision = decide(cached, discovery, now)
         if discovery.id is None:
             if decision.error is None:
-                return _found(cached, decision, None, now)
+                return found_kept(cached, decision, None, now)
             return await self._note_trouble(domain, discovery, decision.error, cached)
         if refresh or decision.step is Step.FETCH:
             return await self._fetch_once(domain, discovery.id, seen_by or self._seen_by)
-        if cached and decision.step is Step.RENEWED and is_overcome(cached, now):
-            await self._keep(replace(cached, failure=None))
-        return _found(cached, decision, discovery.id, now)
+        if cached and decision.step is Step.RENEWED:
+            if is_overcome(cached, now):
+                await self._keep(replace(cached, failure=None))
+            return renewed(cached)
+        return found_kept(cached, decision, discovery.id, now)
 
     # Another process may have seen a newer record than this one remembers: what is older than the
     # cached policy's fetch does not undo it
@@ -151,7 +134,7 @@ class PolicyFinder:
         cached = self._store.load(domain)
         now = self._clock.now()
         step = Step.RENEWED if is_live(cached, now) else Step.ABSENT
-        return _found(cached, Decision(step), None, now)
+        return found_kept(cached, Decision(step), None, now)
 
     # Whoever asks while a fetch for the same id is under way shares it; one for another id is
     # waited for. One of them tells what went wrong, though the first may have gone away
@@ -190,7 +173,7 @@ class PolicyFinder:
         kept = replace(cached, failure=fail(error, record_id, now, cached.failure))
         await self._keep(kept)
         step = Step.KEEP if is_live(kept, now) else Step.FAILED
-        found = _found(kept, Decision(step, error), record_id, now)
+        found = found_kept(kept, Decision(step, error), record_id, now)
         return replace(found, findings=(trouble(domain, found.snapshot, error, now),))
 
     # The record is asked for each time; what is wrong with it is kept and told once in a back-off,
@@ -203,14 +186,14 @@ class PolicyFinder:
         before = cached.failure if cached else None
         if before and backs_off(before, now):
             if before.record_id is not None:
-                return _found(cached, Decision(step, error), None, now)
+                return found_kept(cached, Decision(step, error), None, now)
             if before.code == error.code:
-                return _found(cached, Decision(step, before.error), None, now)
+                return found_kept(cached, Decision(step, before.error), None, now)
         gone = discovery.error is None or bool(before and before.gone)
         failure = fail(error, None, now, before, gone=gone)
         kept = replace(cached or CachedPolicy(domain), failure=failure)
         earlier = await self._keep(kept)
-        found = _found(kept, Decision(step, error), None, now)
+        found = found_kept(kept, Decision(step, error), None, now)
         if earlier and earlier.failure and is_told(earlier.failure, failure, now):
             return found
         if discovery.error:
@@ -239,11 +222,3 @@ class PolicyFinder:
         except StorageError as error:
             log.warning("what failed for the policy of %s is not kept: %s", kept.domain, error)
             return None
-
-
-def _found(
-    cached: CachedPolicy | None, decision: Decision, record_id: str | None, now: float
-) -> Found:
-    live = is_live(cached, now)
-    snapshot = cached.snapshot() if cached and live else None
-    return Found(result_of(cached, decision, record_id), snapshot)

@@ -18,7 +18,7 @@ from relay.delivery.own import OwnAddresses
 from relay.envelope import Envelope
 from relay.evidence import Finding, PolicySnapshot
 from relay.lab.world import World
-from relay.mta_sts.finder import Found
+from relay.mta_sts.found import Found
 from relay.mta_sts.policy import Policy, PolicyResult
 from relay.resolver import DnsResolver
 
