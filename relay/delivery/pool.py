@@ -4,13 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from relay.delivery.credentials import Credentials
 from relay.delivery.session import Session
 from relay.delivery.tls import Level
-from relay.immutable import immutable
 from relay.pace import FindBound
 
 _MANY = 200  # connections; with so many those idle longest make room, and others are waited for
@@ -18,8 +17,8 @@ _PATIENCE = 0.2  # seconds; to open one takes about as long where the way is lon
 _IN_LINE = 4  # deliveries that wait for each connection in use
 
 
-@immutable
-class SessionKey:
+# a tuple, as it is hashed a dozen times for each delivery
+class SessionKey(NamedTuple):
     """Two deliveries share a connection only where all of this is the same.
 
     With the mode in it a connection opened for a testing domain never serves an enforce one; with
@@ -114,7 +113,7 @@ class Pool:
         self._release(key)
         if not broken:
             same = session.level is key.level
-            self._keep(key if same else replace(key, level=session.level), session, least)
+            self._keep(key if same else key._replace(level=session.level), session, least)
         self._leave_slot(key.host)
 
     async def _claim_slot(self, host: str) -> None:

@@ -30,10 +30,10 @@ class ReplyReader:
         while (end := self._buffer.find(b"\n")) >= 0:
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
-            self._size += len(line)
-            if len(line) > _LINE_LIMIT or self._size > _REPLY_LIMIT:
+            self._size += end
+            if end > _LINE_LIMIT or self._size > _REPLY_LIMIT:
                 raise NoReply(f"a reply is longer than {_REPLY_LIMIT} octets, or one of its lines")
-            code, is_last, text = (_parse if len(line) <= _COMMON else _parse.__wrapped__)(line)
+            code, is_last, text = (_parse if end <= _COMMON else _parse.__wrapped__)(line)
             self._texts.append(text)
             if is_last:
                 texts, self._texts, self._size = self._texts, [], 0

@@ -49,25 +49,25 @@ def parse_mail(argument: str, *, extended: bool, auth: bool = False) -> PathComm
     Raises CommandError.
     """
     known = {**_MAIL, **_AUTH} if auth else _MAIL
-    return _parse("MAIL FROM", argument, known if extended else {})
+    return _parse("MAIL", "FROM:", argument, known if extended else {})
 
 
 def parse_rcpt(argument: str, *, extended: bool, utf8: bool = False) -> PathCommand:
     """What follows RCPT; `utf8` in a transaction with SMTPUTF8. Raises CommandError."""
     known = _RCPT_UTF8 if utf8 else _RCPT
-    return _parse("RCPT TO", argument, known if extended else {})
+    return _parse("RCPT", "TO:", argument, known if extended else {})
 
 
-def _parse(command: str, argument: str, known: Rules) -> PathCommand:
-    keyword = command.partition(" ")[2] + ":"
+def _parse(verb: str, keyword: str, argument: str, known: Rules) -> PathCommand:
     found = _PATH.fullmatch(argument, len(keyword))
     if not found or argument[: len(keyword)].upper() != keyword:
-        raise CommandError(f"501 5.5.4 Write {command}:<address>")
-    options = [option for option in (found[2] or "").split(" ") if option]
+        raise CommandError(f"501 5.5.4 Write {verb} {keyword}<address>")
+    address, parameters = found.groups()
+    options = [one for one in parameters.split(" ") if one] if parameters else []
     _check(options, known)
     # RFC 5321 §4.1.1.3, appendix C: source routes are recognised and dropped
-    route = _ROUTE.match(found[1])
-    address = found[1][route.end() :] if route else found[1]
+    if address.startswith("@") and (route := _ROUTE.match(address)):
+        address = address[route.end() :]
     return PathCommand(address or "<>", options)
 
 

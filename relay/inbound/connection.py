@@ -75,10 +75,10 @@ class Connection(Intake):
 
     def close(self) -> None:
         """End the connection after the replies so far."""
+        self.over = True
         self.send_replies()
-        self.reception.outbox.send()
         if self.transport is not None:
-            self.transport.close()
+            self.loop.call_soon(self.transport.close)  # behind the outbox's turn
 
     # A client that does not read would keep a closing connection open for ever
     def close_with(self, reply: str) -> None:

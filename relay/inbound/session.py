@@ -135,19 +135,20 @@ class ClientSession(Connection):
         return self._greeting
 
     def _is_over(self) -> bool:
-        reason = _STOPPING if self._stopping else self._is_unbearable()
-        if reason and not self.over:
-            self.reply(reason)
+        if not self.over and (self._stopping or self._is_unbearable):
+            self.reply(_STOPPING if self._stopping else self._complaint())
             self.over = True
         return self.over
 
-    def _is_unbearable(self) -> str | None:
-        if self._errors > _ERRORS_LIMIT:
-            return _TOO_MANY_ERRORS
-        return _TOO_MANY_COMMANDS if self._commands > _COMMANDS_LIMIT else None
+    @property
+    def _is_unbearable(self) -> bool:
+        return self._errors > _ERRORS_LIMIT or self._commands > _COMMANDS_LIMIT
+
+    def _complaint(self) -> str:
+        return _TOO_MANY_ERRORS if self._errors > _ERRORS_LIMIT else _TOO_MANY_COMMANDS
 
     def _end(self) -> None:
-        if self._is_unbearable():
+        if self._is_unbearable:
             self._begin_work(self.part)
         else:
             self.close()
@@ -186,8 +187,7 @@ class ClientSession(Connection):
     def _answer(self, line: bytes) -> str | Work:
         if not line.endswith(b"\r\n") or _CONTROLS.search(line, 0, len(line) - 2):
             return "500 5.5.2 A command is one line of text that ends in CRLF"
-        limit = AUTH_LIMIT if line[:5].upper() == b"AUTH " else COMMAND_LIMIT
-        if len(line) > limit:
+        if len(line) > COMMAND_LIMIT and len(line) > (limit := _limit_of(line)):
             return f"500 5.5.2 The line is longer than {limit} octets"
         word, _, argument = line[:-2].decode("utf-8", "surrogateescape").partition(" ")
         verb = word.upper()
@@ -195,3 +195,7 @@ class ClientSession(Connection):
             return "500 5.5.1 This command is not known"
         answer: str | Work = getattr(self, f"smtp_{verb}")(argument.rstrip(" "))
         return answer
+
+
+def _limit_of(line: bytes) -> int:
+    return AUTH_LIMIT if line[:5].upper() == b"AUTH " else COMMAND_LIMIT

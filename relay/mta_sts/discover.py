@@ -18,14 +18,8 @@ async def discover(resolver: Resolver, domain: Domain) -> Discovery:
 
 
 def _read(name: str, answer: Answer[tuple[bytes, ...]]) -> Discovery:
-    match answer.status:
-        case DnsStatus.TROUBLE:
-            text = f"the TXT record {name} cannot be looked up: {answer.detail}"
-            return Discovery(error=MtaStsError("dns_error", text))
-        case DnsStatus.NXDOMAIN:
-            return Discovery(absence=MtaStsError("ENOTFOUND", f"{name} does not exist"))
-        case DnsStatus.NODATA:
-            return Discovery(absence=MtaStsError("ENODATA", f"{name} has no TXT record"))
+    if answer.status is not DnsStatus.FOUND:
+        return _without_records(name, answer)
     try:
         found = parse_txt(answer.records)
     except MtaStsError as error:
@@ -33,3 +27,14 @@ def _read(name: str, answer: Answer[tuple[bytes, ...]]) -> Discovery:
     if found is None:
         return Discovery(absence=MtaStsError("ENODATA", f"{name} has no valid MTA-STS record"))
     return Discovery(id=found)
+
+
+def _without_records(name: str, answer: Answer[tuple[bytes, ...]]) -> Discovery:
+    match answer.status:
+        case DnsStatus.NXDOMAIN:
+            return Discovery(absence=MtaStsError("ENOTFOUND", f"{name} does not exist"))
+        case DnsStatus.NODATA:
+            return Discovery(absence=MtaStsError("ENODATA", f"{name} has no TXT record"))
+        case _:
+            text = f"the TXT record {name} cannot be looked up: {answer.detail}"
+            return Discovery(error=MtaStsError("dns_error", text))

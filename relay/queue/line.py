@@ -80,8 +80,8 @@ class Line:
         for claim in (Claim(one.job, one.body, now) for one in claims):
             domain = claim.job.domain
             self._window.take(domain)
-            if domain not in self._waiting and self._may_start(domain):
-                self._start(claim)
+            if domain not in self._waiting and self._may_start(domain, now):
+                self._start(claim, now)
             else:
                 self._waiting.setdefault(domain, deque()).append(_lightened(claim))
                 self._call_in_turn(domain)
@@ -122,8 +122,7 @@ class Line:
         for turn in self._turns.values():
             turn.cancel()
 
-    def _may_start(self, domain: str) -> bool:
-        now = asyncio.get_running_loop().time()
+    def _may_start(self, domain: str, now: float) -> bool:
         return self._slots.has_room(domain) and not self._pace.delay(domain, now)
 
     # Where only the pace keeps a domain back, nothing else would call it
@@ -138,18 +137,18 @@ class Line:
         if domain in self._waiting and not self.resting:
             self._start_waiting(domain)
 
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Claim, now: float) -> None:
         self._slots.take(claim.job.domain)
-        self._pace.take(claim.job.domain, asyncio.get_running_loop().time())
+        self._pace.take(claim.job.domain, now)
         self._start_attempt(claim)
 
     # Who has been served goes to the end of the line
     def _start_waiting(self, domain: str) -> None:
         if not self._slots.has_room(domain):
             return
-        claims = self._waiting.pop(domain)
-        while claims and self._may_start(domain):
-            self._start(claims.popleft())
+        claims, now = self._waiting.pop(domain), asyncio.get_running_loop().time()
+        while claims and self._may_start(domain, now):
+            self._start(claims.popleft(), now)
         if claims:
             self._waiting[domain] = claims
             self._call_in_turn(domain)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relay.evidence import Failure, Finding
 from relay.immutable import immutable
@@ -43,8 +43,8 @@ DAY = 86_400.0
 """Seconds of the day that a Passage counts."""
 
 
-@immutable
-class Passage:
+# a tuple, as it is the key by which each delivery is counted
+class Passage(NamedTuple):
     """How mail passed: the fields of a Handover but its host, and the day since 1970 (UTC)."""
 
     mode: str

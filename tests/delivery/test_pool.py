@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
 
@@ -83,7 +82,7 @@ async def test_not_shared_between_identities(world: World) -> None:
     desk = await bench(world)
     me, you = Credentials("me", "secret"), Credentials("me", "other")
     for identity in (None, me, you, me):
-        await desk.send(replace(desk.key(), identity=identity))
+        await desk.send(desk.key()._replace(identity=identity))
     await desk.pool.aclose()
     assert desk.mx.connections == 3
 
@@ -154,7 +153,7 @@ async def test_limit(world: World) -> None:
         for _ in range(2):
             await busy.enter_async_context(desk.pool.session(desk.key(), Level.VERIFIED))
         waiting = [asyncio.ensure_future(work(number)) for number in range(5)]
-        async with desk.pool.session(replace(desk.key(), host="mx.e.test"), Level.VERIFIED):
+        async with desk.pool.session(desk.key()._replace(host="mx.e.test"), Level.VERIFIED):
             assert order == []
     await asyncio.gather(*waiting)
     await desk.pool.aclose()

@@ -115,8 +115,9 @@ async def test_a_turn_is_one_however_much_comes_meanwhile(client: Client) -> Non
 async def test_quit_as_the_last_of_many_ends_it_once(client: Client) -> None:
     client.send(NOOP * (AT_ONCE - 1) + b"QUIT\r\n" + NOOP)
     assert client.said() == DONE * (AT_ONCE - 1) + b"221 2.0.0 Goodbye\r\n"
-    assert client.pipe.closing
+    assert not client.pipe.closing, "the reply leaves with those to others"
     await turns()
+    assert client.pipe.closing
     assert client.said() == b""
 
 
@@ -136,7 +137,7 @@ async def test_the_end_waits_until_replies_are_read(client: Client) -> None:
     assert not client.pipe.closing
     client.session.resume_writing()
     assert not client.pipe.closing, "asyncio does not bear that within its call"
-    await asyncio.sleep(0)
+    await turns()
     assert client.said() == DONE
     assert client.pipe.closing
 
@@ -281,6 +282,7 @@ async def test_who_is_asked_is_told_at_once(client: Client) -> None:
     await turns()
     client.session.stop()
     assert [line[:9] for line in client.said().split(b"\r\n")] == [b"334 x", b"421 4.3.2", b""]
+    await turns()
     assert client.pipe.closing
 
 
