@@ -114,11 +114,11 @@ class DnsResolver:
 
     async def mx(self, name: str) -> Answer[MxRecord]:
         """The MX records of a domain."""
-        return await self._find(name, "MX", _mx_records)
+        return self._kept((name, "MX")) or await self._find(name, "MX", _mx_records)
 
     async def txt(self, name: str) -> Answer[tuple[bytes, ...]]:
         """The TXT records of a name."""
-        return await self._find(name, "TXT", _txt_records)
+        return self._kept((name, "TXT")) or await self._find(name, "TXT", _txt_records)
 
     async def addresses(self, name: str) -> Answer[str]:
         """The AAAA and A records of a name as text."""

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
 from typing import NamedTuple
 
 from relay.delivery.credentials import Credentials
@@ -39,18 +38,19 @@ class SessionKey(NamedTuple):
 class _Loan:
     """A session from when it is lent until it is taken back, broken by whatever is raised."""
 
-    def __init__(
-        self, lend: Callable[[], Awaitable[Session]], take_back: Callable[..., None]
-    ) -> None:
-        self._lend = lend
-        self._take_back = take_back
+    def __init__(self, pool: "Pool", key: SessionKey, least: Level, fresh: bool) -> None:
+        self._pool = pool
+        self._key = key
+        self._least = least
+        self._fresh = fresh
 
     async def __aenter__(self) -> Session:
-        self._session = await self._lend()
+        self._session = await self._pool.lend(self._key, fresh=self._fresh)
         return self._session
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._take_back(self._session, broken=kind is not None)
+        broken = kind is not None
+        self._pool.take_back(self._key, self._least, self._session, broken=broken)
 
 
 class Pool:
@@ -86,7 +86,7 @@ class Pool:
         Afterwards it is kept, if it is of use and at `least` or above (it may have stayed below the
         key's level), else closed with QUIT. `fresh` asks for a new connection.
         """
-        return _Loan(partial(self._lend, key, fresh=fresh), partial(self._take_back, key, least))
+        return _Loan(self, key, least, fresh)
 
     async def aclose(self) -> None:
         """Say QUIT on every idle connection and wait for the goodbyes; keep no more of them."""
@@ -97,7 +97,8 @@ class Pool:
             self._timer.cancel()
         await asyncio.gather(*self._goodbyes)
 
-    async def _lend(self, key: SessionKey, *, fresh: bool) -> Session:
+    async def lend(self, key: SessionKey, *, fresh: bool) -> Session:
+        """A session, to be taken back; as in `session`."""
         await self._claim_slot(key.host)
         try:
             session = (None if fresh else await self._find(key)) or self._open(key)
@@ -107,7 +108,8 @@ class Pool:
         self._in_use[key] += 1
         return session
 
-    def _take_back(self, key: SessionKey, least: Level, session: Session, *, broken: bool) -> None:
+    def take_back(self, key: SessionKey, least: Level, session: Session, *, broken: bool) -> None:
+        """What was lent is used no more."""
         if broken:  # amid a dialogue: nobody knows where it stands
             session.abort()
         self._release(key)
@@ -191,8 +193,10 @@ class Pool:
     # The one used last; those not needed for so many deliveries may run out of time
     def _take(self, key: SessionKey) -> Session | None:
         while idle := self._idle.get(key):
-            session = idle[-1]
-            self._unpark(session)
+            session = idle.pop()
+            del self._parked[session]
+            if not idle:
+                del self._idle[key]
             if session.is_ready:
                 return session
             self._part(session)

@@ -141,11 +141,12 @@ class Transaction:
     async def _ask(self, command: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
         if not self._ahead:
             self._wire.send(command)
-        left = self._ends - self._now()
-        if timeout <= left:
-            reply = await self._wire.reply(timeout)
-        else:
-            reply = await self._hurry(left, timeout)
+        # most replies come several together
+        reply = self._wire.kept_reply()
+        if reply is None:
+            left = self._ends - self._now()
+            waiting = self._wire.reply(timeout) if timeout <= left else self._hurry(left, timeout)
+            reply = await waiting
         self.is_closing |= reply.code == _SERVICE_CLOSING
         return reply
 

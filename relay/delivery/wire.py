@@ -63,7 +63,12 @@ class Wire:
 
     async def reply(self, timeout: float) -> Reply:  # noqa: ASYNC109 - each step has its own
         """The next reply; the first of all is the greeting."""
-        return parse_reply(*(self._kept_response() or await self._response(timeout)))
+        return self.kept_reply() or parse_reply(*await self._response(timeout))
+
+    def kept_reply(self) -> Reply | None:
+        """The next reply, None: it has not come."""
+        response = self._kept_response()
+        return parse_reply(*response) if response else None
 
     async def ask(self, *words: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         """The reply to a command, of one word or more."""
@@ -172,7 +177,6 @@ class Wire:
         except _BROKEN as error:
             raise self._lost(error) from None
 
-    # Most replies come several together
     def _kept_response(self) -> SMTPResponse | None:
         try:
             return self._protocol.take_response()

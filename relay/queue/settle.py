@@ -108,9 +108,9 @@ def _notices(
     now: float,
     rules: Rules,
 ) -> tuple[Message, ...]:
-    to = addressee(job.envelope, rules.postmaster)
     told = wanted(fates, job.envelope)
-    if to is None or not told:
+    to = addressee(job.envelope, rules.postmaster) if told else None
+    if to is None:
         return ()
     notice = Notice(job, to, told, findings, now, rules.schedule.ends(job.created))
     return (write_notice(notice, original, rules.hostname, rules.new_id()),)
