@@ -63,7 +63,8 @@ def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
     db.execute("INSERT INTO message VALUES (?, ?)", (message.id, content))
     jobs = split(message)
     state = "active" if claimed else "waiting"
-    db.executemany(_PUT_JOB, [_row(job, len(content), state) for job in jobs])
+    rows = [_row(job, number, len(content), state) for number, job in enumerate(jobs, 1)]
+    db.executemany(_PUT_JOB, rows)
     # what was too large to be held on its way in is not held on its way out
     body = content if isinstance(content, bytes) else None
     return [Claim(job, body) for job in jobs] if claimed else []
@@ -209,10 +210,11 @@ def parse_recipients(text: object) -> tuple[str, ...] | None:
     return tuple(found) or None
 
 
-def _row(job: Job, size: int, state: str) -> tuple[object, ...]:
+def _row(job: Job, number: int, size: int, state: str) -> tuple[object, ...]:
     envelope = job.envelope
     return (
-        *job_key(job.id),
+        job.message_id,
+        number,
         job.domain,
         envelope.sender,
         orjson.dumps(envelope.recipients).decode(),

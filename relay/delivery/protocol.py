@@ -50,9 +50,9 @@ class Protocol(SMTPProtocol):
             cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
-        return self.take_response() or await self.wait_for_response(timeout)
+        return SMTPResponse(*(self.take_response() or await self.wait_for_response(timeout)))
 
-    async def wait_for_response(self, timeout: float | None) -> SMTPResponse:  # noqa: ASYNC109
+    async def wait_for_response(self, timeout: float | None) -> tuple[int, str]:  # noqa: ASYNC109
         """The next reply, where `take_response` has just given none."""
         loop = asyncio.get_running_loop()
         self._deadline = math.inf if timeout is None else loop.time() + timeout
@@ -64,10 +64,10 @@ class Protocol(SMTPProtocol):
                 return reply
         raise smtp.SMTPReadTimeoutError("no answer in time")
 
-    def take_response(self) -> SMTPResponse | None:
+    def take_response(self) -> tuple[int, str] | None:
         """The next reply, None: it has not come. Raises as `read_response` does."""
         if reply := self._reader.take():
-            return SMTPResponse(*reply)
+            return reply
         if self.gone.is_set():
             raise smtp.SMTPServerDisconnected("Connection lost")
         return None

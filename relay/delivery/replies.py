@@ -34,6 +34,9 @@ class ReplyReader:
             if end > _LINE_LIMIT or self._size > _REPLY_LIMIT:
                 raise NoReply(f"a reply is longer than {_REPLY_LIMIT} octets, or one of its lines")
             code, is_last, text = (_parse if end <= _COMMON else _parse.__wrapped__)(line)
+            if is_last and not self._texts:  # as most have one line
+                self._size = 0
+                return code, text
             self._texts.append(text)
             if is_last:
                 texts, self._texts, self._size = self._texts, [], 0

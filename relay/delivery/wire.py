@@ -12,7 +12,6 @@ from functools import partial
 from typing import cast
 
 import aiosmtplib as smtp
-from aiosmtplib.response import SMTPResponse
 
 from relay.delivery.classify import flaw_of_handshake, flaw_of_starttls
 from relay.delivery.hop import Flaw
@@ -177,13 +176,13 @@ class Wire:
         except _BROKEN as error:
             raise self._lost(error) from None
 
-    def _kept_response(self) -> SMTPResponse | None:
+    def _kept_response(self) -> tuple[int, str] | None:
         try:
             return self._protocol.take_response()
         except _BROKEN as error:
             raise self._lost(error) from None
 
-    async def _response(self, timeout: float) -> SMTPResponse:  # noqa: ASYNC109
+    async def _response(self, timeout: float) -> tuple[int, str]:  # noqa: ASYNC109
         try:
             return await self._protocol.wait_for_response(timeout)
         except _BROKEN as error:

@@ -46,6 +46,7 @@ class Connection(Intake):
         self.patience = Patience(settings.timeout, settings.message_timeout, self.loop.time())
         self.over = False
         self.replies: list[bytes] = []
+        self.refusals = 0  # among all replies so far
         self.congested = False  # the client does not read its replies
         self._timer: asyncio.TimerHandle | None = None
         self._keeping = False
@@ -174,6 +175,7 @@ class Connection(Intake):
     def reply(self, text: str) -> None:
         """Add a reply; it leaves when the client waits for it."""
         self.replies.append(text.encode() + b"\r\n")
+        self.refusals += text.startswith("5")
 
     def send_replies(self) -> None:
         """Send the replies so far, with those to other clients."""

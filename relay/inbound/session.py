@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 COMMAND_LIMIT = 2048  # RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it
 AUTH_LIMIT = 12_290  # octets of a line that logs in, its end included (RFC 4954 §4)
 _AT_ONCE = 100  # commands served before others have their turn and the replies leave
-_ERRORS_LIMIT = 100  # refused commands before the client is sent away
+_REFUSALS_LIMIT = 100  # refused commands before the client is sent away
 _COMMANDS_LIMIT = 10_000  # commands without the content of a message, likewise
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
 _STOPPING = "421 4.3.2 The service stops, come back later"
-_TOO_MANY_ERRORS = "421 4.7.0 Too many commands were refused"
+_TOO_MANY_REFUSALS = "421 4.7.0 Too many commands were refused"
 _TOO_MANY_COMMANDS = "421 4.7.0 Too many commands without a message"
 
 Work = Callable[[], Coroutine[Any, Any, str]]
@@ -45,7 +45,6 @@ class ClientSession(Connection):
     def __init__(self, reception: Reception, *, tls_first: bool) -> None:
         """See Connection."""
         super().__init__(reception, tls_first=tls_first)
-        self._errors = 0
         self._commands = 0
         self._work: asyncio.Task[None] | None = None
         self._turn: asyncio.Handle | None = None  # to serve more of what has come
@@ -72,11 +71,6 @@ class ClientSession(Connection):
         self._stopping = True
         if self._work is None or self._asking:
             self.close_with(_STOPPING)
-
-    def reply(self, text: str) -> None:
-        """Add a reply; it leaves when the client waits for it."""
-        super().reply(text)
-        self._errors += text.startswith("5")
 
     def input_came(self) -> None:
         """Serve what has come, until something takes its time or the client is to read first."""
@@ -142,10 +136,10 @@ class ClientSession(Connection):
 
     @property
     def _is_unbearable(self) -> bool:
-        return self._errors > _ERRORS_LIMIT or self._commands > _COMMANDS_LIMIT
+        return self.refusals > _REFUSALS_LIMIT or self._commands > _COMMANDS_LIMIT
 
     def _complaint(self) -> str:
-        return _TOO_MANY_ERRORS if self._errors > _ERRORS_LIMIT else _TOO_MANY_COMMANDS
+        return _TOO_MANY_REFUSALS if self.refusals > _REFUSALS_LIMIT else _TOO_MANY_COMMANDS
 
     def _end(self) -> None:
         if self._is_unbearable:
