@@ -15,6 +15,7 @@ def may_relay(peer: str, allow: Iterable[Network]) -> bool:
     return ip is not None and any(ip in network for network in allow)
 
 
+@lru_cache(maxsize=1024)
 def client_key(peer: str) -> str:
     """Whom a client at this IP address is counted as: in IPv6 one has a whole network."""
     ip = _address(peer)

@@ -6,8 +6,6 @@ Knows no command.
 import asyncio
 import logging
 from asyncio import sslproto
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 from aiosmtpd.smtp import Envelope as Transaction
@@ -49,7 +47,7 @@ class Connection(Intake):
         self.refusals = 0  # among all replies so far
         self.congested = False  # the client does not read its replies
         self._timer: asyncio.TimerHandle | None = None
-        self._keeping = False
+        self.is_keeping = False  # a message, or looking at a log-in
         self._shaking = False  # hands, for TLS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,15 +107,9 @@ class Connection(Intake):
         while True:
             await self.read()
 
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
+    def keeping(self) -> "_Keeping":
         """While this side is at work it is not the client that is waited for."""
-        self._keeping = True
-        try:
-            yield
-        finally:
-            self._keeping = False
-            self.patience.hear(self.loop.time())
+        return _Keeping(self)
 
     @property
     def over_tls(self) -> bool:
@@ -197,7 +189,7 @@ class Connection(Intake):
     # Only the time is noted for what is heard; one timer looks at it when it goes off
     def _look_at_the_time(self) -> None:
         settings = self.reception.settings
-        left = settings.timeout if self._keeping else self.patience.left(self.loop.time())
+        left = settings.timeout if self.is_keeping else self.patience.left(self.loop.time())
         if left > 0:
             self._set_timer(left)
         else:
@@ -205,6 +197,20 @@ class Connection(Intake):
 
     def _set_timer(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._look_at_the_time)
+
+
+# A class, as a generator takes thrice as long
+class _Keeping:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.is_keeping = True
+
+    def __exit__(self, *_: object) -> None:
+        connection = self._connection
+        connection.is_keeping = False
+        connection.patience.hear(connection.loop.time())
 
 
 # uvloop reads once before a session can ask for TLS: what has come is the handshake's. `start_tls`
