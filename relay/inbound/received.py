@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from relay.address import plainest
 from relay.immutable import immutable
@@ -39,11 +40,8 @@ def protocol_name(*, extended: bool, utf8: bool, tls: bool, authenticated: bool)
 # RFC 5321 §4.4: from, by, with, id, for, date. What the client said cannot reach beyond its word
 def received_line(arrival: Arrival, recipients: Sequence[str]) -> bytes:
     """The Received field, folded, its CRLF included; only a single recipient is named."""
-    origin = [f"from {_client_name(arrival.client)}"]
-    if arrival.address:
-        origin.append(f"([{_literal(arrival.address)}])")
     lines = [
-        _fold("Received:", *origin),
+        _origin(arrival.client, arrival.address),
         _fold(f"by {arrival.hostname}", f"with {arrival.protocol}", f"id {arrival.queue_id}"),
     ]
     # RFC 5321 §7.2: several recipients need not know of one another
@@ -67,6 +65,14 @@ def is_utf8(header: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+@lru_cache(maxsize=256)  # a client has many messages
+def _origin(client: str | None, address: str) -> str:
+    words = ["Received:", f"from {_client_name(client)}"]
+    if address:
+        words.append(f"([{_literal(address)}])")
+    return _fold(*words)
 
 
 def _client_name(client: str | None) -> str:
