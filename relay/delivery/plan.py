@@ -20,6 +20,8 @@ from relay.mta_sts.policy import Policy
 from relay.reply import Reply, Severity
 from relay.resolver import MxRecord
 
+_FEW = 20  # patterns of a policy whose verdicts are kept
+
 T = TypeVar("T")
 
 
@@ -98,13 +100,19 @@ class Planner:
         hosts = () if isinstance(route, Blame) else self._judged(next_hop.destination, route, found)
         return Plan(next_hop, route, hosts, found, records)
 
-    # Most mail for a domain finds the same route and policy as the message before
+    # Most mail for a domain with a policy finds it, and the route, as the message before. What is
+    # large or comes once is not held
     def _judged(self, destination: str, route: Route, found: Found) -> tuple[Host, ...]:
+        policy = found.policy
+        if policy.mode == "none":
+            return route.hosts
+        if found.result.status != "renewed" or len(policy.mx) > _FEW:
+            return tuple(_judged(one, policy) for one in route.hosts)
         now = asyncio.get_running_loop().time()
         before = self._lately.recall(destination, now)
         if before and before[0] is route and before[1] is found:
             return before[2]
-        hosts = tuple(_judged(one, found.policy) for one in route.hosts)
+        hosts = tuple(_judged(one, policy) for one in route.hosts)
         self._lately.keep(destination, (route, found, hosts), now)
         return hosts
 

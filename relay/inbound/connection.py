@@ -49,6 +49,7 @@ class Connection(Intake):
         self._timer: asyncio.TimerHandle | None = None
         self.is_keeping = False  # a message, or looking at a log-in
         self._shaking = False  # hands, for TLS
+        self._closing = False  # at the end of the turn, if not yet
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
@@ -76,7 +77,8 @@ class Connection(Intake):
         """End the connection after the replies so far."""
         self.over = True
         self.send_replies()
-        if self.transport is not None:
+        if self.transport is not None and not self._closing:
+            self._closing = True
             self.loop.call_soon(self.transport.close)  # behind the outbox's turn
 
     # A client that does not read would keep a closing connection open for ever
@@ -90,7 +92,7 @@ class Connection(Intake):
         self._linger()
         self.send_replies()  # a client that does not read may have one coming that its mail is kept
         self.reception.outbox.send()
-        if not self.transport.is_closing():
+        if not self._closing and not self.transport.is_closing():
             self.transport.write(reply.encode() + b"\r\n")
         self.transport.close()
 

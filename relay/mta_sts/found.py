@@ -37,7 +37,10 @@ def found_kept(
 
 
 def renewed(cached: CachedPolicy) -> Found:
-    """What holds where the record confirms a live policy: the same object each time, mostly."""
+    """What holds where the record confirms a live policy of a store: mostly the same object.
+
+    Its text bounds what is held of it.
+    """
     return (_renewed if len(cached.text) <= _COMMON else _renewed.__wrapped__)(cached)
 
 

@@ -62,6 +62,7 @@ def test_srv_17_a_durable_commit_is_on_disk(
     assert db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert db.execute("PRAGMA page_size").fetchone() == (8192,)
+    assert db.execute("PRAGMA secure_delete").fetchone() == (0,)
     db.close()
 
 

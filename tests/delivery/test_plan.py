@@ -132,6 +132,20 @@ class TestHostsStayJudged:
         known.hosts = Answer(DnsStatus.FOUND, (MxRecord(10, "b.test"),))
         assert await self.listed(planner) == [("b.test", False)]
 
+    async def test_not_what_is_large_or_comes_once(self, planner: Planner, known: Known) -> None:
+        """It would be held for domains that are never written to again."""
+        renewed = enforcing("a.test")
+        fetched = Found(PolicyResult(renewed.policy, "found"), body=b"version: STSv1")
+        many = enforcing("a.test", *(f"mx{number}.test" for number in range(20)))
+        for known.found["d.test"] in (fetched, many):
+            first, second = await planner.plan("d.test"), await planner.plan("d.test")
+            assert first.hosts == second.hosts
+            assert first.hosts is not second.hosts
+
+    async def test_without_a_policy_none_is_ruled_out(self, planner: Planner, known: Known) -> None:
+        known.found["d.test"] = Found(PolicyResult(Policy(), "not_found"))
+        assert await self.listed(planner) == [("a.test", True)]
+
     async def test_not_for_another_domain(self, planner: Planner) -> None:
         assert await self.listed(planner) == [("a.test", True)]
         assert await self.listed(planner, "e.test") == [("a.test", False)]

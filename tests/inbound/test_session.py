@@ -121,6 +121,13 @@ async def test_quit_as_the_last_of_many_ends_it_once(client: Client) -> None:
     assert client.said() == b""
 
 
+async def test_who_has_said_quit_is_told_nothing_else(client: Client) -> None:
+    client.send(b"QUIT\r\n")
+    client.session.stop()
+    assert client.said() == b"221 2.0.0 Goodbye\r\n"
+    assert client.pipe.closing
+
+
 async def test_who_does_not_read_replies_is_served_no_further(client: Client) -> None:
     client.session.pause_writing()
     client.send(NOOP * 3)
