@@ -94,9 +94,10 @@ class Transaction:
         # RFC 2920 §3.1: each reply is listened for, whatever those before it were
         if self._ahead or self.is_open:
             for recipient, command in zip(recipients, commands[1:-1], strict=True):
-                self._sort(recipient, await self._ask(command, self._timeouts.rcpt), replies)
+                reply = self._kept() or await self._ask(command, self._timeouts.rcpt)
+                self._sort(recipient, reply, replies)
         if self._ahead or self._accepted:
-            return await self._ask(commands[-1], self._timeouts.data)
+            return self._kept() or await self._ask(commands[-1], self._timeouts.data)
         return None
 
     # Where MAIL was refused, that was the last word on everyone
@@ -141,12 +142,19 @@ class Transaction:
     async def _ask(self, command: bytes, timeout: float) -> Reply:  # noqa: ASYNC109 - each step's own
         if not self._ahead:
             self._wire.send(command)
-        # most replies come several together
-        reply = self._wire.kept_reply()
-        if reply is None:
-            left = self._ends - self._now()
-            waiting = self._wire.reply(timeout) if timeout <= left else self._hurry(left, timeout)
-            reply = await waiting
+        left = self._ends - self._now()
+        if timeout <= left:
+            reply = await self._wire.reply(timeout)
+        else:
+            reply = await self._hurry(left, timeout)
+        return self._heard(reply)
+
+    # Most replies to what was sent ahead come together
+    def _kept(self) -> Reply | None:
+        reply = self._wire.kept_reply() if self._ahead else None
+        return self._heard(reply) if reply else None
+
+    def _heard(self, reply: Reply) -> Reply:
         self.is_closing |= reply.code == _SERVICE_CLOSING
         return reply
 

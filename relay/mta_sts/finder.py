@@ -100,8 +100,10 @@ class PolicyFinder:
     ) -> tuple[Discovery, CachedPolicy | None]:
         resolver = self._resolver if since is None else self._resolver.since(since)
         discovery = await discover(resolver, domain)
-        cached, now = self._store.load(domain), self._clock.now()
-        if cached and is_live(cached, now) and discovery.id not in (None, cached.record_id):
+        cached = self._store.load(domain)
+        if cached is None or discovery.id in (None, cached.record_id):
+            return discovery, cached
+        if is_live(cached, now := self._clock.now()):
             age = max(0.0, now - cached.fetched_at)
             resolver = resolver.since(asyncio.get_running_loop().time() - age)
             return await discover(resolver, domain), self._store.load(domain)

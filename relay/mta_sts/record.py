@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from relay.mta_sts.error import MtaStsError
 
+_COMMON = 512  # octets of a record that is remembered
 _PREFIX = b"v=STSv1;"
 _DELIMITER = rb"[ \t]*;[ \t]*"
 _ANY_FIELD = rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+"
@@ -28,7 +29,10 @@ def parse_txt(records: Iterable[Sequence[bytes]]) -> str | None:
     if len(joined) > 1:
         message = f"{len(joined)} TXT records start with v=STSv1; where only one is allowed"
         raise MtaStsError("multi_sts_records", message)
-    return _parse_id(joined[0]) if joined else None
+    if not joined:
+        return None
+    record = joined[0]
+    return (_parse_id if len(record) <= _COMMON else _parse_id.__wrapped__)(record)
 
 
 @lru_cache(maxsize=1024)  # a domain's mail comes in crowds

@@ -74,8 +74,8 @@ class Line:
 
     def take_on(self, claims: Sequence[Claim]) -> None:
         """Start claims, or let them wait for their turn."""
-        if self.resting:
-            return  # they are released with all others
+        if self.resting or not claims:
+            return  # at rest they are released with all others
         now = asyncio.get_running_loop().time()
         for claim in (Claim(one.job, one.body, now) for one in claims):
             domain = claim.job.domain

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from relay.mta_sts import MtaStsError, parse_txt
+from relay.mta_sts.record import _parse_id
 
 MANY = "multi_sts_records"
 LONG = "a" * 31 + "9"
@@ -91,3 +92,10 @@ def test_sts_03_several_are_one_too_many(records: list[str | tuple[str, ...]]) -
     with pytest.raises(MtaStsError) as caught:
         parse_txt(octets(records))
     assert caught.value.code == MANY
+
+
+def test_a_long_record_is_read_and_not_remembered() -> None:
+    """Whoever owns a zone may have a thousand of them, of 64 KB each."""
+    held = _parse_id.cache_info().currsize
+    assert parse_txt([(b"v=STSv1; id=1; x=", b"y" * 500)]) == "1"
+    assert _parse_id.cache_info().currsize == held
