@@ -9,7 +9,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from relay.address import Domain, destination_address
 from relay.delivery.blame import Blame
 from relay.delivery.hop import Host
-from relay.delivery.memory import Recent
 from relay.delivery.next_hop import NextHop, find_route
 from relay.delivery.route import Route, Router
 from relay.delivery.terms import Rules, Terms, terms_for
@@ -19,8 +18,6 @@ from relay.mta_sts.match import validate_mx
 from relay.mta_sts.policy import Policy
 from relay.reply import Reply, Severity
 from relay.resolver import MxRecord
-
-_FEW = 20  # patterns of a policy whose verdicts are kept
 
 T = TypeVar("T")
 
@@ -37,15 +34,22 @@ class FindPolicy(Protocol):
 class Plan:
     """Whom to try, in order, and by whose policy; `route` may be why there is nobody.
 
-    `hosts` are judged by the policy, none where there is no way; `records` are the MX records that
-    gave them. `found` None: an address literal has no policy, and without hosts none is looked up.
+    `records` are the MX records that gave the hosts. `found` None: an address literal has no
+    policy, and without hosts none is looked up.
     """
 
     next_hop: NextHop
     route: Route | Blame
-    hosts: tuple[Host, ...] = ()
     found: Found | None = None
     records: tuple[MxRecord, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The hosts, judged by the policy; none where there is no way."""
+        hosts = () if isinstance(self.route, Blame) else self.route.hosts
+        policy = self.found.policy if self.found else None
+        # RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
+        return tuple(_judged(one, policy) for one in hosts)
 
     def terms(self, rules: Rules) -> Terms:
         """What binds the attempt; `rules` are those of all mail."""
@@ -64,8 +68,6 @@ class Planner:
         self._router = router
         self._find_policy = find_policy
         self._routes = routes
-        # by destination; each with the objects that it follows from
-        self._lately = Recent[str, tuple[Route, Found, tuple[Host, ...]]]()
 
     def next_hop(self, destination: str) -> NextHop:
         """Whom mail to a Domain or an address literal is handed to."""
@@ -87,8 +89,7 @@ class Planner:
     async def _plan(self, next_hop: NextHop, since: float | None) -> Plan:
         if destination_address(next_hop.destination):
             # RFC 8461 §3.4: a policy is a domain's; an address literal has none
-            route = self._router.reach(next_hop)
-            return Plan(next_hop, route, () if isinstance(route, Blame) else route.hosts)
+            return Plan(next_hop, self._router.reach(next_hop))
         records = await self._router.find_hosts(next_hop, since)
         if isinstance(records, Blame):
             return Plan(next_hop, records)
@@ -96,25 +97,7 @@ class Planner:
         policy = partial(self._find_policy, Domain(next_hop.destination), since=since)
         with _Alongside(policy) as finding:
             route = await self._router.locate(next_hop, records)
-            found = await finding.result()
-        hosts = () if isinstance(route, Blame) else self._judged(next_hop.destination, route, found)
-        return Plan(next_hop, route, hosts, found, records)
-
-    # Most mail for a domain with a policy finds it, and the route, as the message before. What is
-    # large or comes once is not held
-    def _judged(self, destination: str, route: Route, found: Found) -> tuple[Host, ...]:
-        policy = found.policy
-        if policy.mode == "none":
-            return route.hosts
-        if found.result.status != "renewed" or len(policy.mx) > _FEW:
-            return tuple(_judged(one, policy) for one in route.hosts)
-        now = asyncio.get_running_loop().time()
-        before = self._lately.recall(destination, now)
-        if before and before[0] is route and before[1] is found:
-            return before[2]
-        hosts = tuple(_judged(one, policy) for one in route.hosts)
-        self._lately.keep(destination, (route, found, hosts), now)
-        return hosts
+            return Plan(next_hop, route, await finding.result(), records)
 
 
 class _Alongside(Generic[T]):
@@ -145,8 +128,7 @@ class _Alongside(Generic[T]):
         self._task = asyncio.get_running_loop().create_task(self._work())
 
 
-# RFC 8461 §4.1: the name of the MX record is what the policy lists or does not
-def _judged(host: Host, policy: Policy) -> Host:
+def _judged(host: Host, policy: Policy | None) -> Host:
     listed = validate_mx(host.name, policy).valid
     return host if host.listed == listed else replace(host, listed=listed)
 

@@ -219,8 +219,6 @@ def _too_large(limit: int) -> str:
 
 
 def _declared_size(options: Sequence[str]) -> int:
-    if not options:
-        return 0
     found = (option[5:] for option in options if option[:5].upper() == "SIZE=")
     return max((int(size) for size in found if size.isascii() and size.isdigit()), default=0)
 

@@ -71,10 +71,7 @@ class Intake(asyncio.BufferedProtocol):
                 self._octets, self._passing_over = b"", True
             self._let_come()
             return None
-        if end == len(self._octets):  # as of a client that does not pipeline
-            line, self._octets = self._octets, b""
-        else:
-            line, self._octets = self._octets[:end], self._octets[end:]
+        line, self._octets = self._octets[:end], self._octets[end:]
         if self._passing_over:
             self._passing_over = False
             return b""

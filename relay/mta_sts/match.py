@@ -7,6 +7,8 @@ from typing import Any
 
 from relay.mta_sts.policy import Policy
 
+_FEW = 20  # patterns of a policy whose verdicts are remembered
+_NAME_LIMIT = 253  # characters of a name that fits into DNS
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
@@ -36,10 +38,13 @@ def validate_mx(mx: str, policy: Policy | None) -> MxValidation:
     mode = policy.mode if policy else "none"
     if policy is None or mode not in ("enforce", "testing"):
         return MxValidation(valid=True, mode="none")
-    match = _find_match(_normal(mx), policy.mx)
+    host, patterns = _normal(mx), tuple(policy.mx)
+    few = len(patterns) <= _FEW and len(host) <= _NAME_LIMIT
+    match = (_find_match if few else _find_match.__wrapped__)(host, patterns)
     return MxValidation(match is not None, mode, match, mode == "testing")
 
 
+@lru_cache(maxsize=1024)  # a domain's mail comes in crowds
 def _find_match(host: str, patterns: tuple[str, ...]) -> str | None:
     if not _is_name(host):
         return None

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mta_sts import Policy, validate_mx
+from relay.mta_sts.match import _find_match
 
 labels = st.sampled_from(["a", "b", "mx", "x-1"])
 names = st.lists(labels, min_size=1, max_size=4).map(".".join)
@@ -43,3 +44,18 @@ def test_a_wildcard_match_is_told_without_its_star() -> None:
         "match": ".mail.d.test",
         "testing": False,
     }
+
+
+def test_what_is_large_is_judged_and_not_remembered() -> None:
+    """Whoever owns a zone may have a thousand policies of ten thousand patterns."""
+    many = tuple(f"mx{number}.d.test" for number in range(21))
+    validate_mx("mx0.d.test", Policy(mode="enforce", mx=many[:20]))
+    held = _find_match.cache_info().currsize
+    assert validate_mx("mx20.d.test", Policy(mode="enforce", mx=many)).match == "mx20.d.test"
+    assert not validate_mx("x" * 254, Policy(mode="enforce", mx=many[:20])).valid
+    assert _find_match.cache_info().currsize == held
+
+
+def test_each_policy_has_its_own_verdict() -> None:
+    for patterns, valid in ((("a.test",), True), (("b.test",), False), (("a.test",), True)):
+        assert validate_mx("a.test", Policy(mode="enforce", mx=patterns)).valid is valid
