@@ -16,6 +16,12 @@ _LARGEST = 65_536  # octets of a certificate that is read
 _NAMES = 100  # kept of a SAN
 _TEXT = 300  # characters kept of one name
 _DER = 2  # `_ssl.ENCODING_DER`
+_UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class Witness(ssl.SSLObject):
@@ -57,7 +63,7 @@ def read_certificate(der: bytes) -> Certificate | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _read(x509.load_der_x509_certificate(der), hashlib.sha256(der).hexdigest())
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         return None
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.clock import SystemClock
@@ -128,6 +128,7 @@ def test_nothing_of_it_drives_a_terminal() -> None:
     assert shown.subject == shown.issuer == f"CN=a{odd}[31m{odd}2J{odd}b{odd}c"
 
 
+@example(12, b"\x01")  # a version that there is not
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=4))
 def test_whatever_octets_come_the_facts_are_text_in_bounds(place: int, octets: bytes) -> None:
     changed = GOOD[:place] + octets + GOOD[place + 1 :]
