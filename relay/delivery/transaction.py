@@ -21,22 +21,21 @@ _TOO_MANY = 552
 
 @immutable
 class Content:
-    """A message as it goes over the wire; `size` is in octets before dot-stuffing."""
+    """A message as it goes over the wire, but for the dot that ends it; `size` is in octets before
+    dot-stuffing."""
 
-    wire: bytes
+    stuffed: bytes
     size: int
-
-
-_NOTHING = b".\r\n"
 
 
 # RFC 5321 §4.5.2: a dot more where a line begins with one; CRLF.CRLF ends it, no line is added
 def content_of(body: bytes) -> Content:
-    """A body with CRLF line ends, ready for the wire."""
+    """A body with CRLF line ends, ready for the wire; the same octets where no line begins with a
+    dot, so that a large one is in memory once."""
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"
     first = b"." if body.startswith(b".") else b""
-    return Content(first + body.replace(b"\r\n.", b"\r\n..") + _NOTHING, len(body))
+    return Content(first + body.replace(b"\r\n.", b"\r\n.."), len(body))
 
 
 class Transaction:
@@ -118,7 +117,7 @@ class Transaction:
                 return Reply(451, "4.5.0", f"the host answers DATA with {go}")
             return go
         # RFC 2920 §3.1: where nobody is to have it, a lone dot ends what the host waits for
-        data = self._content.wire if self._accepted else _NOTHING
+        data = self._content.stuffed if self._accepted else b""
         try:
             reply = await self._wire.content(data, self._timeouts.block, self._timeouts.final)
         except InDoubt as error:

@@ -22,6 +22,7 @@ from relay.outbox import Outbox
 from relay.reply import Reply, Severity, parse_reply
 
 _BLOCK = 65_536  # octets written at once; RFC 5321 §4.5.3.2.5 has a timeout for each
+_END = b".\r\n"  # behind the content's last CRLF (RFC 5321 §4.1.1.4)
 _SLOWEST = 1024  # octets a second that a server takes at least, on the whole
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _TEXT_LIMIT = 200  # characters kept of an error's text
@@ -118,20 +119,23 @@ class Wire:
         return str(self.tls.version()) if self.tls else "TLS"
 
     async def content(self, data: bytes, block_timeout: float, final_timeout: float) -> Reply:
-        """The reply to the content (its final dot included) after a 354. Raises InDoubt too.
+        """The reply to the content, dot-stuffed, after a 354; what ends it is sent as well. Raises
+        InDoubt too.
 
         A refusal that comes before the end is taken and the connection closed: the two sides no
         longer agree where they are. A success then is none.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + block_timeout + len(data) / _SLOWEST
-        for start in range(0, len(data), _BLOCK):
+        for start in range(0, len(data) or 1, _BLOCK):
             if self._protocol.out_of_step:
                 return await self._early(block_timeout)
             if (left := end - loop.time()) <= 0:
                 self.abort()
                 raise Disconnected("the content was taken too slowly")
             block = data[start : start + _BLOCK]
+            if start + _BLOCK >= len(data):
+                block += _END
             await self._write(block, min(block_timeout, left), alone=len(data) <= _BLOCK)
         try:
             return await self.reply(final_timeout)

@@ -56,7 +56,7 @@ def session(port: int) -> Session:
 
 CONTEXTS = TlsContexts(None)
 CALM = Timeouts()
-WHOLE = content_of(BODY).wire
+WHOLE = content_of(BODY).stuffed + b".\r\n"
 
 MIXED = [
     pytest.param("250|250|250|354", {ONE: 250, TWO: 250}, WHOLE, id="EXT-01 all good"),
