@@ -1,6 +1,7 @@
 """Statements on a spool's jobs and messages; each takes the connection of an open transaction."""
 
 import logging
+import mmap
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _HISTORY = 20  # attempts remembered of a job
 _SHARE = 4  # a domain gets a quarter of a claim at most, where others wait too
+_MUCH = 1_048_576  # octets; what a file holds of a smaller content may stay mapped into memory
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
@@ -61,6 +63,9 @@ def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
     """Keep a message with its jobs; the claims on them if they are born claimed."""
     content = message.content
     db.execute("INSERT INTO message VALUES (?, ?)", (message.id, content))
+    mapped = content.obj if isinstance(content, memoryview) else None
+    if isinstance(mapped, mmap.mmap) and len(mapped) > _MUCH:
+        mapped.madvise(mmap.MADV_DONTNEED)  # a hundred may be kept in one transaction
     jobs = split(message)
     state = "active" if claimed else "waiting"
     rows = [_row(job, number, len(content), state) for number, job in enumerate(jobs, 1)]

@@ -1,6 +1,7 @@
 """The spool: what was accepted stays, whatever happens to the process or the disk."""
 
 import asyncio
+import mmap
 import os
 import signal
 import sqlite3
@@ -107,6 +108,29 @@ async def test_a_large_message_is_read_from_its_file_and_not_held(spool: Spool) 
     (claim,) = await spool.put(large, claimed=True)
     assert claim.body is None
     assert await spool.body("Q1") == octets[100:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+async def test_a_large_message_takes_no_memory_once_it_is_written(
+    spool: Spool, tmp_path: Path
+) -> None:
+    octets = bytes(range(256)) * 5000
+    path = tmp_path / "content"
+    path.write_bytes(octets)
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    assert mapped[:] == octets
+    before = resident(path)
+    view = memoryview(mapped).toreadonly()
+    await spool.put(replace(message("Q1", "a@d.test"), body=b"", spooled=view), claimed=True)
+    assert (before >= len(octets) // 1024, resident(path)) == (True, 0)
+    assert await spool.body("Q1") == octets
+
+
+def resident(path: Path) -> int:
+    """KiB that the mapping of a file takes of this process's memory."""
+    _, _, mapping = Path("/proc/self/smaps").read_text("utf-8").partition(f" {path}\n")
+    return int(mapping.partition("\nRss:")[2].split()[0])
 
 
 async def test_what_waits_is_claimed_when_due_and_only_once(spool: Spool) -> None:
