@@ -167,8 +167,8 @@ class AcceptHooks:
             self._complaints.tell(peer_of(session), "loop", "a message was refused: a mail loop")
             return "554 5.4.6 The message has passed too many hosts: a mail loop"
         arrival = arrival_of(session, envelope, self._settings.hostname, self._clock.now())
-        message = outgoing(envelope, arrival, header, body)
         try:
+            message = outgoing(envelope, arrival, header, body)
             await self._accept(message, origin_of(session))
         except StorageError as error:
             return self.put_off(error)

@@ -6,7 +6,10 @@ Knows no connection and no queue.
 import asyncio
 import errno
 import mmap
+import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,14 +23,20 @@ _ROOM = 4096  # octets in front of a content in a file, for the Received line
 _LINE_END = b"\r\n"
 _HEADER_END = b"\r\n\r\n"
 
+PutOnTop = Callable[[bytes], None]
+
 
 class Body:
     """A complete content, in memory or mapped from a file that vanishes with it."""
 
-    def __init__(self, octets: bytes | mmap.mmap, *, eight_bit: bool, room: int = 0) -> None:
-        """The content begins behind `room` octets; `eight_bit`: one of it is 0x80 or above."""
+    def __init__(
+        self, octets: bytes | mmap.mmap, *, eight_bit: bool, put_on_top: PutOnTop | None = None
+    ) -> None:
+        """`eight_bit`: one of the octets is 0x80 or above. `put_on_top` writes into the room that a
+        file has in front of its content; None: all is in memory."""
         self._octets = octets
-        self._room = room
+        self._put_on_top = put_on_top
+        self._room = _ROOM if put_on_top else 0
         self.eight_bit = eight_bit
 
     @property
@@ -46,12 +55,12 @@ class Body:
         return start[: end + len(_LINE_END)]
 
     def under(self, head: bytes) -> bytes | memoryview:
-        """The whole message: `head`, which is short, and the content; once only."""
-        if isinstance(self._octets, bytes):
+        """The whole message: `head`, which is short, and the content; once only, and before the
+        upload's `with` has ended. Raises StorageError."""
+        if self._put_on_top is None:
             return head + self._octets
-        begin = self._room - len(head)
-        self._octets[begin : self._room] = head
-        return memoryview(self._octets)[begin:].toreadonly()
+        self._put_on_top(head)
+        return memoryview(self._octets)[self._room - len(head) :]
 
 
 class Upload:
@@ -94,8 +103,9 @@ class Upload:
             raise self._trouble
         if not self._file:
             return Body(self.content.drain(), eight_bit=eight_bit)
-        whole = mmap.mmap(self._file.fileno(), _ROOM + self.content.size)
-        return Body(whole, eight_bit=eight_bit, room=_ROOM)
+        size = _ROOM + self.content.size
+        whole = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+        return Body(whole, eight_bit=eight_bit, put_on_top=partial(self._put_on_top, self._file))
 
     # A slow disk holds up this client and no other
     async def _write(self) -> None:
@@ -104,9 +114,19 @@ class Upload:
         try:
             await asyncio.shield(self._writing)
         except OSError as error:
-            kind = StorageFullError if error.errno in _FULL else StorageError
-            self._trouble = kind(f"{self._directory}: {error.strerror}")
+            self._trouble = self._trouble_of(error)
             self.content.discard()
+
+    # Not by the mapping: where the disk is full, that kills the process
+    def _put_on_top(self, file: IO[bytes], head: bytes) -> None:
+        try:
+            os.pwrite(file.fileno(), head, _ROOM - len(head))
+        except OSError as error:
+            raise self._trouble_of(error) from None
+
+    def _trouble_of(self, error: OSError) -> StorageError:
+        kind = StorageFullError if error.errno in _FULL else StorageError
+        return kind(f"{self._directory}: {error.strerror}")
 
     def _close(self, written: "asyncio.Future[None] | None" = None) -> None:
         if written and not written.cancelled():

@@ -450,6 +450,33 @@ async def test_a_large_message_that_cannot_be_spooled(
         assert (await client.reply()).startswith("250 ")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        pytest.param(OSError(errno.ENOSPC, "No space left"), "452 4.3.1", id="SRV-18: full"),
+        pytest.param(OSError(errno.EIO, "Input/output error"), "451 4.3.0", id="SRV-18: broken"),
+    ],
+)
+async def test_a_large_message_whose_received_line_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, trouble: OSError, code: str
+) -> None:
+    """Written through the mapping, a full disk would kill the process (SIGBUS)."""
+
+    def fail(*_: object) -> int:
+        raise trouble
+
+    monkeypatch.setattr("os.pwrite", fail)
+    async with front_door(replace(ACCEPTING, max_message_size=4_000_000)) as door:
+        client = await door.greeted()
+        await client.begin()
+        await client.send(LARGE + b".\r\n")
+        assert (await client.reply()).startswith(code)
+        assert door.shelf.messages == []
+        await client.begin()
+        await client.send(MESSAGE + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+
+
 async def test_srv_28_loops_are_found_in_large_messages_too() -> None:
     header = b"Received: x\r\nX-Seal: " + b"z" * 5000 + b"\r\n"
     strict = replace(ACCEPTING, max_message_size=4_000_000, max_received=60)

@@ -3,6 +3,8 @@
 import asyncio
 import resource
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,27 +18,33 @@ HEADER = b"Subject: x\r\nX: \xc3\xbc\r\n"
 HEAD = b"Received: us\r\n"
 
 
-async def taken(
-    directory: Path, content: bytes, step: int, *, limit: int = 10**7
-) -> tuple[Body, bytes | None]:
+@asynccontextmanager
+async def taking(
+    directory: Path, content: bytes, step: int
+) -> AsyncIterator[tuple[Body, bytes | None]]:
     octets, rest = content + b".\r\nQUIT\r\n", None
-    with Upload(directory, limit, normalise=False) as upload:
+    with Upload(directory, 10**7, normalise=False) as upload:
         for begin in range(0, len(octets), step):
             if rest is None:
                 rest = await upload.feed(octets[begin : begin + step])
             else:
                 rest += octets[begin : begin + step]
-        return await upload.complete(), rest
+        yield await upload.complete(), rest
+
+
+async def taken(directory: Path, content: bytes, step: int) -> tuple[Body, bytes | None]:
+    async with taking(directory, content, step) as (body, rest):
+        return body, rest
 
 
 @pytest.mark.parametrize("size", [0, 10, 262_144, 262_145, 300_000, 2_000_000])
 @pytest.mark.parametrize("step", [65_536, 999_983])
 async def test_any_size(tmp_path: Path, size: int, step: int) -> None:
     content = HEADER + b"\r\n" + b"z" * size + b"\r\n"
-    body, rest = await taken(tmp_path, content, step)
+    async with taking(tmp_path, content, step) as (body, rest):
+        whole = body.under(HEAD)
     assert (body.size, body.header(), body.eight_bit) == (len(content), HEADER, True)
     assert rest == b"QUIT\r\n"
-    whole = body.under(HEAD)
     assert bytes(whole) == HEAD + content
     assert isinstance(whole, bytes) is (len(content) <= 262_144)
     assert names_in(tmp_path) == []
@@ -119,6 +127,7 @@ async def test_little_is_held(tmp_path: Path) -> None:
 
 
 async def test_the_longest_trace_line_has_room(tmp_path: Path) -> None:
-    body, _ = await taken(tmp_path, b"z" * 300_000 + b"\r\n", 65_536)
     head = b"R" * 4094 + b"\r\n"
-    assert bytes(body.under(head)) == head + b"z" * 300_000 + b"\r\n"
+    async with taking(tmp_path, b"z" * 300_000 + b"\r\n", 65_536) as (body, _):
+        whole = body.under(head)
+    assert bytes(whole) == head + b"z" * 300_000 + b"\r\n"
