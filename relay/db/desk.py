@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.db import jobs
 from relay.db.connection import open_database, storage_errors
-from relay.db.job_row import COLUMNS, history_of, record_of
+from relay.db.job_row import COLUMNS, history_of, job_key, record_of
 from relay.queue.job import Attempted, Last, QueueRecord
 from relay.queue.selection import EVERYTHING, Selection, Tally
 
@@ -61,7 +61,7 @@ class Desk:
         """Every job that fits, the oldest message first; with `after` those behind that job."""
         with ExitStack() as end:
             spools = [end.enter_context(closing(_Spool(path))) for path in self._paths()]
-            key = jobs.job_key(after) if after else _START
+            key = job_key(after) if after else _START
             pages = [spool.jobs(selection, key) for spool in spools]
             yield from map(record_of, heapq.merge(*pages, key=lambda row: row[:2]))
 
@@ -98,7 +98,7 @@ class Desk:
     def history(self, job_id: str) -> list[Attempted]:
         """How the job's attempts ended, the oldest first; of many only the last."""
         query = "SELECT history FROM job WHERE message_id = ? AND number = ?"
-        found = self._read(query, jobs.job_key(job_id))
+        found = self._read(query, job_key(job_id))
         return [one for (text,) in found for one in history_of(text)]
 
     def header(self, message_id: str) -> str:
@@ -194,7 +194,7 @@ def _behind(key: Key, selection: Selection) -> Values:
 
 # Nothing that is stored has a name that is no ASCII, nor could SQLite be asked for each of them
 def _called(name: str, selection: Selection) -> Values:
-    message_id, number = jobs.job_key(name)
+    message_id, number = job_key(name)
     plain = name if name.isascii() else ""
     named = {"name": plain, "named_message": message_id, "named_number": number}
     return {**asdict(selection), **named}

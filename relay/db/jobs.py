@@ -2,24 +2,25 @@
 
 import logging
 import mmap
-import re
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
-from relay.db.dsn_column import dsn_column, dsn_fields
-from relay.envelope import Envelope, Message
+from relay.db.job_row import job_key, job_of, values_of
+from relay.envelope import Message
 from relay.errors import StorageError
-from relay.queue.job import Claim, Job, Last, Remainder, split
+from relay.queue.job import Claim, Last, Remainder, split
 
 log = logging.getLogger(__name__)
 
 _HISTORY = 20  # attempts remembered of a job
 _SHARE = 4  # a domain gets a quarter of a claim at most, where others wait too
-_MUCH = 1_048_576  # octets; what a file holds of a smaller content may stay mapped into memory
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_MUCH = 1_048_576  # octets; what a smaller content takes of memory may stay taken a while
+_PUT_CONTENT = "INSERT INTO message VALUES (?, ?)"
+_PUT_LARGE = "INSERT INTO message SELECT ?1, ?2 WHERE ?1 IS NOT NULL"
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
                    created, size, state, next_attempt, dsn)
@@ -62,17 +63,27 @@ _END_MESSAGE = """
 def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
     """Keep a message with its jobs; the claims on them if they are born claimed."""
     content = message.content
-    db.execute("INSERT INTO message VALUES (?, ?)", (message.id, content))
-    mapped = content.obj if isinstance(content, memoryview) else None
-    if isinstance(mapped, mmap.mmap) and len(mapped) > _MUCH:
-        mapped.madvise(mmap.MADV_DONTNEED)  # a hundred may be kept in one transaction
+    if len(content) > _MUCH:
+        _put_large(message.id, content, db)
+    else:
+        db.execute(_PUT_CONTENT, (message.id, content))
     jobs = split(message)
     state = "active" if claimed else "waiting"
-    rows = [_row(job, number, len(content), state) for number, job in enumerate(jobs, 1)]
+    rows = [values_of(job, number, len(content), state) for number, job in enumerate(jobs, 1)]
     db.executemany(_PUT_JOB, rows)
     # what was too large to be held on its way in is not held on its way out
     body = content if isinstance(content, bytes) else None
     return [Claim(job, body) for job in jobs] if claimed else []
+
+
+# A hundred may be kept in one transaction, each in memory only while it is written; a statement
+# holds the values of its last run, so it is run once more with none
+def _put_large(name: str, content: bytes | memoryview, db: sqlite3.Connection) -> None:
+    db.execute(_PUT_LARGE, (name, content))
+    db.execute(_PUT_LARGE, (None, b""))
+    if isinstance(content, memoryview) and isinstance(content.obj, mmap.mmap):
+        with suppress(OSError, AttributeError):  # advice, which not every system takes
+            content.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def claim(
@@ -97,7 +108,7 @@ def claim(
 def _claim_from(domain: str, now: float, limit: int, db: sqlite3.Connection) -> list[Claim]:
     jobs = []
     for row in db.execute(_DUE, (domain, now, limit)).fetchall():
-        if job := _job(row):
+        if job := job_of(row):
             jobs.append(job)
         else:
             _hold_damaged(row[:2], now, db)
@@ -194,57 +205,3 @@ def release_all(db: sqlite3.Connection) -> None:
 def correct_times(now: float, latest: float, db: sqlite3.Connection) -> int:
     """Let no job be younger than `now` or wait beyond `latest`; how many did."""
     return db.execute(_CORRECT, {"now": now, "latest": latest}).rowcount
-
-
-def job_key(job_id: str) -> tuple[str, int]:
-    """The primary key of a job; one that no job has for a text that is no job id."""
-    message_id, _, number = job_id.rpartition(".")
-    if not job_id.isascii():
-        return "", -1
-    return message_id, int(number) if _NUMBER.fullmatch(number) else -1
-
-
-def parse_recipients(text: object) -> tuple[str, ...] | None:
-    """The recipients of a job's row; None where it is damaged."""
-    try:
-        found = orjson.loads(text) if isinstance(text, str) else None
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        return None
-    return tuple(found) or None
-
-
-def _row(job: Job, number: int, size: int, state: str) -> tuple[object, ...]:
-    envelope = job.envelope
-    return (
-        job.message_id,
-        number,
-        job.domain,
-        envelope.sender,
-        orjson.dumps(envelope.recipients).decode(),
-        envelope.smtputf8,
-        envelope.eight_bit,
-        envelope.requiretls,
-        job.created,
-        size,
-        state,
-        job.created,
-        dsn_column(envelope),
-    )
-
-
-# None: the row is damaged
-def _job(row: tuple[Any, ...]) -> Job | None:
-    message_id, number, domain, sender, recipients, utf8, eight_bit, tls, *rest = row
-    created, attempts, warned, size, dsn = rest
-    to = parse_recipients(recipients)
-    if to is None:
-        return None
-    try:
-        asked = dsn_fields(dsn)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    envelope = Envelope(sender, to, bool(utf8), bool(eight_bit), bool(tls), **asked)
-    job_id = f"{message_id}.{number}"
-    return Job(job_id, message_id, created, domain, envelope, attempts, bool(warned), size)
