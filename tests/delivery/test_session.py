@@ -1,5 +1,6 @@
 """One dialogue with one host: levels, commands, replies, and every way it can break."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -545,7 +546,8 @@ def test_dot_stuffing_can_be_undone(lines: list[bytes]) -> None:
 async def test_byte_identical(world: World, body: bytes) -> None:
     mx = await world.mx_host("mx.d.test")
     session = call(world, mx)
-    await session.deliver(mail(eight_bit=True), ["u@d.test"], content_of(body))
+    async with asyncio.timeout(10):  # a content that does not end would be waited for
+        await session.deliver(mail(eight_bit=True), ["u@d.test"], content_of(body))
     await session.aclose()
     (message,) = mx.messages
     assert message.content == body

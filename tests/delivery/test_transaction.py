@@ -20,10 +20,12 @@ DOT = b".\r\n"
 
 @dataclass
 class Host:
-    """Offers PIPELINING; answers a group only once its DATA is in, the replies in one piece."""
+    """Offers PIPELINING; answers a group only once its DATA is in, the replies in one piece; hangs
+    up after a content if it has nothing to say to it."""
 
     groups: list[str]
     offer: str = "250-mx\r\n250 PIPELINING\r\n"
+    verdict: str = "250 2.0.0 taken\r\n"
     heard: list[list[str]] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
     last: str = ""
@@ -40,7 +42,9 @@ class Host:
             writer.write("".join(f"{reply}\r\n" for reply in replies.split("|")).encode())
             if replies.endswith("354"):
                 self.contents.append(await self.content(reader))
-                writer.write(b"250 2.0.0 taken\r\n")
+                writer.write(self.verdict.encode())
+                if not self.verdict:
+                    return
         self.last = (await reader.readline()).decode().strip()
 
     async def content(self, reader: asyncio.StreamReader) -> bytes:
@@ -128,6 +132,23 @@ async def test_cut_after_some_replies() -> None:
     assert {who: reply.code for who, reply in report.replies.items()} == {ONE: 550}
     assert report.lost
     assert not report.in_doubt
+
+
+@pytest.mark.parametrize(
+    ("replies", "in_doubt"),
+    [
+        pytest.param("250|250|354", True, id="SND-20: a message"),
+        pytest.param("250|550|354", False, id="SND-20: a lone dot, which nobody was to have"),
+    ],
+)
+async def test_cut_after_the_content(replies: str, in_doubt: bool) -> None:
+    host = Host([replies], verdict="")
+    async with serving(host.talk) as port:
+        dialogue = session(port)
+        report = await dialogue.deliver(mail(ONE), (ONE,), content_of(BODY))
+    assert isinstance(report, Exchange)
+    assert report.lost
+    assert report.in_doubt == in_doubt
 
 
 async def test_nothing_is_sent_ahead_where_that_is_not_offered() -> None:

@@ -151,13 +151,31 @@ class TestTime:
 
 
 class TestContent:
+    @pytest.mark.parametrize("size", [0, 2, 65_535, 65_536, 65_537, 131_072])
+    async def test_ends_once(self, size: int) -> None:
+        """SND-29: the dot that ends it follows the last line, and nothing follows the dot."""
+        received = asyncio.get_running_loop().create_future()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 hi\r\n")
+            content = await reader.readexactly(size + 3)
+            writer.write(b"250 ok\r\n")
+            received.set_result(content + await reader.read())
+
+        data = b"\r\n".rjust(size, b"x") if size else b""
+        async with serving(talk) as port, asyncio.timeout(10):
+            wire = await greeted(port)
+            assert (await wire.content(data, 5, 5)).code == 250
+            await wire.close(0.01)
+            assert await received == data + b".\r\nQUIT\r\n"
+
     async def test_large(self) -> None:
         """More than the buffers hold, all of it written."""
         data = b"x" * 997 + b"\r\n"
         async with serving(taking(None, b"250 ok\r\n")) as port:
             wire = await greeted(port)
             await wire.ask(b"DATA", timeout=5)
-            reply = await wire.content(data * 5000 + b".\r\n", 5, 5)
+            reply = await wire.content(data * 5000, 5, 5)
             assert reply.code == 250
             wire.abort()
 
@@ -168,7 +186,7 @@ class TestContent:
         async with serving(talk) as port:
             wire = await greeted(port)
             await wire.ask(b"DATA", timeout=5)
-            reply = await wire.content(data * 50_000 + b".\r\n", 5, 5)
+            reply = await wire.content(data * 50_000, 5, 5)
             assert reply.code == 552
             assert not wire.is_open
 
@@ -183,7 +201,7 @@ class TestContent:
             wire = await greeted(port)
             await wire.ask(b"DATA", timeout=5)
             with pytest.raises(Disconnected) as caught:
-                await wire.content(b"x" * 50_000_000 + b"\r\n.\r\n", 5, 5)
+                await wire.content(b"x" * 50_000_000 + b"\r\n", 5, 5)
             assert not isinstance(caught.value, InDoubt)
 
     @pytest.mark.parametrize("answer", [b"", b"abc\r\n"])
@@ -193,7 +211,7 @@ class TestContent:
             wire = await greeted(port)
             await wire.ask(b"DATA", timeout=5)
             with pytest.raises(InDoubt):
-                await wire.content(b"x\r\n.\r\n", 5, 5)
+                await wire.content(b"x\r\n", 5, 5)
 
     async def test_silence_after_the_end(self, world: World) -> None:
         mx = await world.mx_host("mx.d.test", stall_at=".")
@@ -202,7 +220,7 @@ class TestContent:
         for command in (b"EHLO x", b"MAIL FROM:<>", b"RCPT TO:<u@d.test>", b"DATA"):
             await wire.ask(command, timeout=5)
         with pytest.raises(InDoubt, match=r"^no answer in time$"):
-            await wire.content(b"x\r\n.\r\n", 5, 0.05)
+            await wire.content(b"x\r\n", 5, 0.05)
 
 
 class TestTls:
