@@ -84,7 +84,7 @@ class Line:
                 self._start(claim, now)
             else:
                 self._waiting.setdefault(domain, deque()).append(_lightened(claim))
-                self._call_in_turn(domain)
+                self._call_in_turn(domain, now)
 
     def end_attempt(self, domain: str) -> None:
         """An attempt has ended: others may start."""
@@ -125,11 +125,11 @@ class Line:
     def _may_start(self, domain: str, now: float) -> bool:
         return self._slots.has_room(domain) and not self._pace.delay(domain, now)
 
-    # Where only the pace keeps a domain back, nothing else would call it
-    def _call_in_turn(self, domain: str) -> None:
-        loop = asyncio.get_running_loop()
-        delay = self._pace.delay(domain, loop.time())
+    # Where only the pace keeps a domain back, nothing else would call it: `now` is when it did
+    def _call_in_turn(self, domain: str, now: float) -> None:
+        delay = self._pace.delay(domain, now)
         if delay and domain not in self._turns:
+            loop = asyncio.get_running_loop()
             self._turns[domain] = loop.call_later(delay, self._take_turn, domain)
 
     def _take_turn(self, domain: str) -> None:
@@ -151,7 +151,7 @@ class Line:
             self._start(claims.popleft(), now)
         if claims:
             self._waiting[domain] = claims
-            self._call_in_turn(domain)
+            self._call_in_turn(domain, now)
 
 
 def _lightened(claim: Claim) -> Claim:

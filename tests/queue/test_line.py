@@ -1,5 +1,8 @@
 """Who may start: fair among domains, nobody lost who is taken out of the line."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from relay.envelope import Envelope, Message
@@ -65,3 +68,34 @@ async def test_at_rest_nobody_starts_and_nobody_is_admitted() -> None:
     assert not house.line.admits(message)
     house.take_on("A")
     assert house.ids == []
+
+
+class SteppingLoop:
+    """A loop whose time goes on by a step each time it is asked for; timers are kept."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 100.0, step
+        self.timers: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def call_later(self, _: float, call: Callable[..., None], *args: object) -> None:
+        self.timers.append(partial(call, *args))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.4, 0.9], ids=["early", "nearly", "late"])
+def test_a_pace_that_ends_amid_leaves_nobody_behind(
+    monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    """A timer may go off before the turn it is for, and the turn may come while it is looked at."""
+    loop = SteppingLoop(0.6)
+    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
+    house = Started(Limits(per_domain=lambda _: Bound(20, 1.0)))
+    for name in "ABCD":
+        house.take_on(name)
+        loop.now += late
+    while loop.timers:
+        loop.timers.pop(0)()
+    assert house.ids == list("ABCD")
