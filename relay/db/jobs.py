@@ -20,7 +20,7 @@ _HISTORY = 20  # attempts remembered of a job
 _SHARE = 4  # a domain gets a quarter of a claim at most, where others wait too
 _MUCH = 1_048_576  # octets; what a smaller content takes of memory may stay taken a while
 _PUT_CONTENT = "INSERT INTO message VALUES (?, ?)"
-_PUT_LARGE = "INSERT INTO message SELECT ?1, ?2 WHERE ?1 IS NOT NULL"
+_PUT_LARGE = "INSERT INTO message SELECT :id, :content WHERE :id IS NOT NULL"
 _PUT_JOB = """
   INSERT INTO job (message_id, number, domain, sender, recipients, smtputf8, eight_bit, requiretls,
                    created, size, state, next_attempt, dsn)
@@ -79,8 +79,8 @@ def put(message: Message, claimed: bool, db: sqlite3.Connection) -> list[Claim]:
 # A hundred may be kept in one transaction, each in memory only while it is written; a statement
 # holds the values of its last run, so it is run once more with none
 def _put_large(name: str, content: bytes | memoryview, db: sqlite3.Connection) -> None:
-    db.execute(_PUT_LARGE, (name, content))
-    db.execute(_PUT_LARGE, (None, b""))
+    db.execute(_PUT_LARGE, {"id": name, "content": content})
+    db.execute(_PUT_LARGE, {"id": None, "content": b""})
     if isinstance(content, memoryview) and isinstance(content.obj, mmap.mmap):
         with suppress(OSError, AttributeError):  # advice, which not every system takes
             content.obj.madvise(mmap.MADV_DONTNEED)
