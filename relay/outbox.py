@@ -5,6 +5,9 @@ awake already cost a fifth. Sent one after the other, not between other work, ma
 """
 
 import asyncio
+import logging
+
+log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -24,8 +27,14 @@ class Outbox:
         self._waiting.append((transport, octets))
 
     def send(self) -> None:
-        """Send all now, as is due before a connection ends or changes. Closed ones get nothing."""
+        """Send all now, as is due before a connection ends or changes. Closed ones get nothing,
+        and what one connection raises is not the others' trouble."""
         waiting, self._waiting = self._waiting, []
         for transport, octets in waiting:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(octets)
+            except Exception:
+                log.exception("a connection that takes no octets is cut")
+                transport.abort()

@@ -5,6 +5,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from relay.outbox import Outbox
 
 
@@ -37,6 +39,19 @@ async def test_send_comes_before_what_is_written_directly() -> None:
         transport.write(b"goodbye")
         transport.close()
         assert await reader.read() == b"reply goodbye"
+
+
+async def test_who_takes_nothing_is_cut_and_stops_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outbox = Outbox()
+    async with _connection() as (ended, lost), _connection() as (transport, reader):
+        ended.write_eof()  # asyncio's raises for what is written after it, uvloop's does not
+        outbox.put(ended, b"lost")
+        outbox.put(transport, b"come")
+        assert await reader.readexactly(4) == b"come"
+        assert await lost.read() == b""
+    assert all("takes no octets" in message for message in caplog.messages)
 
 
 async def test_who_is_gone_gets_nothing_and_stops_nobody() -> None:

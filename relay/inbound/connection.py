@@ -105,7 +105,11 @@ class Connection(Intake):
         self.reception.outbox.send()
         transport = self.transport
         if transport and transport.can_write_eof() and not transport.is_closing():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # reset by what was sent just now; asyncio tells of it later
+                self.abort()
+                raise ClientGone from None
         while True:
             await self.read()
 

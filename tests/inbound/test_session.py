@@ -214,14 +214,16 @@ async def test_a_connection_lost_while_a_message_is_kept_ends_the_wait(client: C
     assert client.shelf.messages == []
 
 
-async def test_a_connection_that_cannot_be_parted_from_is_closed(
+async def test_a_connection_that_cannot_be_parted_from_is_cut(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Reset by what was sent a moment ago: asyncio tells so at the next call."""
     client.pipe.end_fails = True
     client.send(b"BAD\r\n" * (AT_ONCE + 1))
     await turns()
     assert client.pipe.closing
-    assert caplog.messages == ["a command failed"]
+    assert b"451" not in client.said()
+    assert caplog.messages == []
 
 
 async def test_who_is_parted_from_is_not_borne_for_long(client: Client) -> None:
