@@ -92,7 +92,7 @@ def claim(
     """Make due jobs active, the longest due first within a domain, and of several domains."""
     claims: list[Claim] = []
     passed_over = orjson.dumps(passing_over).decode()
-    while not claims:
+    while not claims and limit > 0:
         turns = [domain for (domain,) in db.execute(_TURNS, (now, passed_over, limit)).fetchall()]
         if not turns:
             break

@@ -55,7 +55,7 @@ class Line:
     @property
     def room(self) -> int:
         """How many claims may be taken on at once, so that new mail finds a place, too."""
-        return (self._window.free + 1) // 2
+        return max(0, (self._window.free + 1) // 2)  # free is below zero where it was overrun
 
     def full(self) -> list[str]:
         """The domains of which no more are taken on."""
@@ -97,7 +97,7 @@ class Line:
     def leave(self, domain: str) -> None:
         """A claim is settled, or is one no more: others may be taken on."""
         self._window.give_back(domain)
-        if self.behind and sum(map(len, self._waiting.values())) < _FEW:
+        if self.behind and (self._is_short() or self._is_idle(domain)):
             self._ask()
 
     def is_empty(self) -> bool:
@@ -121,6 +121,13 @@ class Line:
         self._waiting.clear()
         for turn in self._turns.values():
             turn.cancel()
+
+    def _is_short(self) -> bool:
+        return sum(map(len, self._waiting.values())) < _FEW
+
+    # Others wait for their pace or their hosts, however many: this one has had all that came of it
+    def _is_idle(self, domain: str) -> bool:
+        return domain not in self._waiting and self._slots.free >= _FEW
 
     def _may_start(self, domain: str, now: float) -> bool:
         return self._slots.has_room(domain) and not self._pace.delay(domain, now)

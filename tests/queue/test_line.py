@@ -60,6 +60,28 @@ async def test_the_store_is_asked_for_more_only_while_it_may_have_some() -> None
     assert house.asked == 1
 
 
+async def test_domains_that_wait_do_not_keep_another_from_more() -> None:
+    """However many claims wait for a pace, who has none left may have some in the store."""
+    house = Started(Limits(per_domain=lambda one: Bound(20, 0.01 if one == "slow.test" else None)))
+    house.take_on(*(f"S{number}" for number in range(50)), domain="slow.test")
+    house.take_on("A", domain="d.test")
+    house.line.behind = True
+    house.line.end_attempt("slow.test")
+    house.line.leave("slow.test")
+    assert house.asked == 0
+    house.line.end_attempt("d.test")
+    house.line.leave("d.test")
+    assert house.asked == 1
+    house.line.rest()
+
+
+async def test_a_window_that_is_overrun_has_no_room() -> None:
+    house = Started(Limits(window=10))
+    for number in range(30):  # each was admitted before the others had their places
+        house.take_on(f"A{number}", domain=f"d{number}.test")
+    assert house.line.room == 0
+
+
 async def test_at_rest_nobody_starts_and_nobody_is_admitted() -> None:
     house = Started(Limits())
     message = Message("A", Envelope(None, ("u@d.test",)), b"", 1.0)
