@@ -5,6 +5,7 @@ import logging
 import random
 import secrets
 from collections import Counter
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Relay:
         self._books = Bookkeeping(settings, self._stores, self._clock)
         self._use(settings, delivery)
         self._deliveries: Counter[Deliverer] = Counter()  # under way
+        self._partings: set[asyncio.Task[None]] = set()  # of deliverers of former settings
         self._scheduler = Scheduler(
             self._stores.spool,
             self._deliver,
@@ -75,6 +77,7 @@ class Relay:
         spool = self._stores.spool
         self._watch = Watch(spool, self._view(), self._note_release, self._clock, dice)
         self._tasks: list[asyncio.Task[None]] = []
+        self._failed: asyncio.Future[RelayError]  # why the relay cannot go on
         self.hooks = AcceptHooks(self._accept, accept_settings(settings), self._clock)
 
     async def start(self) -> None:
@@ -86,9 +89,8 @@ class Relay:
             self._watch.run(),
             self._refresher.run(),  # the last: it is renewed
         ]
-        self._tasks = [asyncio.get_running_loop().create_task(work) for work in works]
-        for task in self._tasks:
-            task.add_done_callback(_tell_end)
+        self._failed = asyncio.get_running_loop().create_future()
+        self._tasks = [self._spawn(work) for work in works]
         self._books.wake()
 
     async def watch(self, stop: asyncio.Event) -> None:
@@ -97,23 +99,32 @@ class Relay:
         That is without its queue or its storage; the log has what else a part of it dies of.
         """
         stopping = asyncio.ensure_future(stop.wait())
-        pending = {stopping, *self._tasks}
+        either: set[asyncio.Future[Any]] = {stopping, self._failed}
         try:
-            while stopping in pending:
-                ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended - {stopping}:
-                    self._judge(task)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
+        if self._failed.done():
+            raise self._failed.result()
 
-    def _judge(self, ended: "asyncio.Task[Any]") -> None:
-        if ended.cancelled():
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():
             return
-        error = ended.exception()
-        if isinstance(error, RelayError):
-            raise error
-        if ended is self._tasks[0]:
-            raise RelayError("the queue has failed: the log tells why")
+        error = task.exception()
+        known = isinstance(error, RelayError)
+        if error:
+            log.critical(
+                "a part of the relay has ended: %s", error, exc_info=None if known else error
+            )
+        if task is self._tasks[0] and not known:
+            error = RelayError("the queue has failed: the log tells why")
+        if isinstance(error, RelayError) and not self._failed.done():
+            self._failed.set_result(error)
 
     def reopen_logs(self) -> None:
         """Open the violation log anew (SIGHUP)."""
@@ -133,10 +144,9 @@ class Relay:
         self.hooks.renew(accept_settings(settings))
         self._books.renew(settings)
         self._tasks[-1].cancel()
-        self._tasks[-1] = asyncio.get_running_loop().create_task(self._refresher.run())
-        self._tasks[-1].add_done_callback(_tell_end)
+        self._tasks[-1] = self._spawn(self._refresher.run())
         if not self._deliveries[before]:
-            await before.aclose()
+            self._part(before)
 
     def _use(self, settings: Settings, delivery: DeliverySettings) -> None:
         self._settings = settings
@@ -168,7 +178,13 @@ class Relay:
             if not self._deliveries[deliverer]:
                 del self._deliveries[deliverer]
                 if deliverer is not self._deliverer:
-                    await deliverer.aclose()
+                    self._part(deliverer)
+
+    # Not within a delivery: a stop would cut it though the mail is out
+    def _part(self, deliverer: Deliverer) -> None:
+        task = asyncio.get_running_loop().create_task(deliverer.aclose())
+        self._partings.add(task)
+        task.add_done_callback(self._partings.discard)
 
     def rest(self) -> None:
         """Begin no further delivery; mail that still comes in is kept for the next start."""
@@ -181,7 +197,7 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._scout.aclose()
-        await self._deliverer.aclose()
+        await asyncio.gather(self._deliverer.aclose(), *self._partings, return_exceptions=True)
         await self._books.aclose()
         await asyncio.to_thread(self._stores.close)
 
@@ -225,9 +241,3 @@ class Relay:
         self._books.count(result.handovers, now)
         for event, fields in events_of(settlement, result, now):
             self._journal.write(event, **fields)
-
-
-def _tell_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()):
-        known = isinstance(error, RelayError)
-        log.critical("a part of the relay has ended: %s", error, exc_info=None if known else error)

@@ -15,9 +15,13 @@ from relay.app import Relay
 from relay.clock import SystemClock
 from relay.db.desk import Desk
 from relay.db.spool import Spool
+from relay.delivery.deliverer import Deliverer
 from relay.envelope import Envelope, Message
-from relay.errors import RelayError, StorageError
+from relay.errors import RelayError, StorageDamagedError, StorageError
 from relay.lab.world import World
+from relay.mta_sts.refresh import Refresher
+from relay.outcome import DeliveryResult, Outcome, Status
+from relay.reply import Reply
 from relay.reporting.journal import Journal
 from relay.service import serve
 
@@ -100,6 +104,59 @@ class Ready:
     async def port(self) -> int:
         line = await asyncio.wait_for(self.lines.get(), PATIENCE)
         return int(line.rpartition(":")[2])
+
+
+async def test_a_part_that_was_renewed_is_watched_like_the_first(
+    settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed = asyncio.Event()
+
+    async def run(_: Refresher) -> None:
+        await renewed.wait()
+        raise StorageDamagedError("policies.db: damaged", settings.storage_directory)
+
+    monkeypatch.setattr(Refresher, "run", run)
+    relay = Relay(settings, journal())
+    async with running(relay) as watching:
+        await relay.renew(settings)
+        renewed.set()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(StorageDamagedError):
+                await watching
+
+
+async def test_a_delivery_is_over_before_its_former_deliverer_has_said_goodbye(
+    settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop would cut it meanwhile, and the mail would go out again."""
+    begun, go_on, parting, settled = (asyncio.Event() for _ in range(4))
+
+    async def deliver(
+        _: Deliverer, domain: str, envelope: Envelope, *rest: object
+    ) -> DeliveryResult:
+        begun.set()
+        await go_on.wait()
+        reply = Reply(250, "2.0.0", "taken")
+        return DeliveryResult(
+            tuple(Outcome(one, Status.DELIVERED, reply) for one in envelope.recipients)
+        )
+
+    async def aclose(_: Deliverer) -> None:
+        await parting.wait()
+
+    monkeypatch.setattr(Deliverer, "deliver", deliver)
+    monkeypatch.setattr(Deliverer, "aclose", aclose)
+    monkeypatch.setattr(Relay, "_settled", lambda *_: settled.set())
+    relay = Relay(settings, journal())
+    async with running(relay), asyncio.timeout(PATIENCE):
+        message = Message("Q1", Envelope(None, ("u@d.test",)), b"x: y\r\n\r\n", 1.0)
+        await relay._scheduler.accept(message, lambda: None)
+        await begun.wait()
+        await relay.renew(settings)
+        go_on.set()
+        await settled.wait()
+        assert relay._partings
+        parting.set()
 
 
 async def test_a_damaged_spool_is_set_aside_and_the_relay_begins_anew(
