@@ -45,6 +45,7 @@ class Protocol(SMTPProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer.extend(data)
+        self.room.set()  # who writes a content is to see that there is an answer
         self._look_again()
         if len(self._buffer) > _UNREAD_LIMIT and self.transport is not None:
             cast(asyncio.WriteTransport, self.transport).abort()  # no instance of it under uvloop

@@ -4,7 +4,6 @@ What aiosmtplib, `ssl` and the operating system raise ends here. Knows no order 
 """
 
 import asyncio
-import contextlib
 import os
 import re
 import ssl
@@ -144,12 +143,15 @@ class Wire:
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Say QUIT and close, whatever the server answers and however slowly."""
-        with contextlib.suppress(Disconnected, TimeoutError):
+        try:
             # RFC 5321 §4.1.1.10: the reply is waited for, and the server is the one to close
             await self.ask(b"QUIT", timeout=timeout)
             async with asyncio.timeout(timeout):
                 await self._protocol.gone.wait()
-        self.abort()
+        except (Disconnected, TimeoutError):
+            pass
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Close at once."""

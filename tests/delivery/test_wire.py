@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+from typing import cast
 
 import pytest
 from aiosmtplib.protocol import SMTPProtocol
@@ -190,6 +191,23 @@ class TestContent:
             assert reply.code == 552
             assert not wire.is_open
 
+    async def test_answer_by_a_host_that_then_reads_nothing(self) -> None:
+        over = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 hi\r\n")
+            await reader.readexactly(100_000)
+            writer.write(b"552 5.3.4 too big\r\n")
+            cast(asyncio.ReadTransport, writer.transport).pause_reading()
+            await over.wait()
+
+        async with serving(talk) as port, asyncio.timeout(10):
+            wire = await greeted(port)
+            reply = await wire.content(b"x" * 50_000_000, 60, 5)
+            over.set()
+        assert reply.code == 552
+        assert not wire.is_open
+
     async def test_cut_amid(self) -> None:
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"220 hi\r\n")
@@ -221,6 +239,24 @@ class TestContent:
             await wire.ask(command, timeout=5)
         with pytest.raises(InDoubt, match=r"^no answer in time$"):
             await wire.content(b"x\r\n", 5, 0.05)
+
+
+async def test_cancelled_while_it_says_quit_it_is_closed() -> None:
+    heard = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        await reader.readline()
+        heard.set()
+        await reader.read()
+
+    async with serving(talk) as port, asyncio.timeout(10):
+        wire = await greeted(port)
+        closing = asyncio.ensure_future(wire.close(60))
+        await heard.wait()
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert not wire.is_open
 
 
 class TestTls:
