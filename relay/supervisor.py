@@ -102,9 +102,9 @@ class _Crew:
         for number in range(self._count):
             self._fork(number)
         while not self.is_complete and not self._stopping:
-            self._wait(None)
             if self._due:
                 raise WorkerError("a worker process could not start")
+            self._wait(None)
 
     def keep_up(self) -> None:
         """Start again what ends by itself, until told to stop."""
@@ -167,11 +167,16 @@ class _Crew:
     # Signals wait until the child hears them with ears of its own
     def _fork(self, number: int) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        pid = os.fork()
-        if not pid:
-            self._begin(number)
-        self._numbers[pid] = number
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if not pid:
+                self._begin(number)
+            self._numbers[pid] = number
+        except OSError as error:  # no memory or no process to be had just now
+            log.error("worker %d cannot be started yet: %s", number, error.strerror)  # noqa: TRY400
+            self._due[number] = time.monotonic() + _PAUSE
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _begin(self, number: int) -> NoReturn:
         code = 1

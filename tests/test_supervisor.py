@@ -50,8 +50,8 @@ def send(port: int, recipients: tuple[str, ...]) -> None:
 
 
 @asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[Crew]:
-    command = [sys.executable, "-m", "relay", "serve", "-c", str(path)]
+async def serving(path: Path, *relay: str) -> AsyncIterator[Crew]:
+    command = [sys.executable, *(relay or ("-m", "relay")), "serve", "-c", str(path)]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     crew = Crew(process)
     try:
@@ -113,6 +113,43 @@ async def test_a_worker_that_dies_is_started_again_and_its_mail_delivered(
         await mx.received(1, timeout=PATIENCE)
         mx.resume.set()
         assert set(crew.workers()) - before
+
+
+_FAILS_ONCE = """
+import errno, os, sys
+from relay.cli import main
+fork, forks = os.fork, []
+def failing():
+    forks.append(1)
+    if len(forks) == 3:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    return fork()
+os.fork = failing
+sys.argv[0] = "relay"
+main()
+"""
+
+
+async def test_a_process_that_cannot_be_had_just_now_is_started_later(
+    world: World, path: Path
+) -> None:
+    mx = await world.mx_host("mx.d.test", stall_at=".")
+    world.domain("d.test", mx=[(10, mx.name)])
+    configure(world, path, 2)
+    async with serving(path, "-c", _FAILS_ONCE) as crew:
+        await crew.send("u@d.test")
+        await asyncio.wait_for(mx.stalled.wait(), PATIENCE)
+        mx.stall_at = None
+        for pid in crew.workers():
+            os.kill(pid, signal.SIGKILL)
+        told = await crew.until("cannot be started yet")
+        assert "Resource temporarily unavailable" in str(told["message"])
+        await mx.received(1, timeout=PATIENCE)
+        mx.resume.set()
+        crew.process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            await crew.process.communicate()
+    assert crew.process.returncode == 0
 
 
 async def test_workers_end_when_their_supervisor_does(world: World, path: Path) -> None:
