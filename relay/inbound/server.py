@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _FULL = b"421 4.3.2 Too many connections here, try again later\r\n"
 _FULL_FOR_YOU = b"421 4.7.0 Too many connections from your address, try again later\r\n"
+_CLOSED = b"421 4.3.2 The service stops, come back later\r\n"
 _BACKLOG = 1024
 
 
@@ -61,6 +62,7 @@ class Listeners:
         self._per_peer: Counter[str] = Counter()
         self._all_gone = asyncio.Event()
         self._all_gone.set()
+        self._closing = False
         self.complaints = Complaints()
 
     @property
@@ -95,6 +97,7 @@ class Listeners:
 
         `timeout` is in seconds. Returns when the last client has gone.
         """
+        self._closing = True
         for server in self._servers:
             server.close()
         for client in list(self._clients):
@@ -114,6 +117,8 @@ class Listeners:
     def admit(self, client: "Client", peer: str) -> bytes | None:
         """Count a new client; a reply where there is no room for it."""
         settings = self._settings
+        if self._closing:  # accepted in the turn before the listeners closed
+            return _CLOSED
         if len(self._clients) >= settings.max_connections:
             return _FULL
         key = client_key(peer)
@@ -161,7 +166,8 @@ class Client(RelaySMTP):
         if refusal is None:
             super().connection_made(transport)
             return
-        self._listeners.complaints.tell(peer, "crowd", "a connection too many was refused")
+        if refusal != _CLOSED:
+            self._listeners.complaints.tell(peer, "crowd", "a connection too many was refused")
         self._refused = True
         if not self.tls_first:
             # no instance of it under uvloop

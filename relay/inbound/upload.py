@@ -9,6 +9,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -132,7 +133,8 @@ class Upload:
         if written and not written.cancelled():
             written.exception()  # nobody waits for it any more
         if self._file:
-            self._file.close()
+            with suppress(OSError):  # what could not be written is tried once more here
+                self._file.close()
 
     def _append(self, octets: bytes) -> None:
         if self._file is None:

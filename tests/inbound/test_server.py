@@ -10,7 +10,7 @@ import pytest
 from relay import event_loop
 from relay.inbound.hooks import AcceptHooks
 from relay.inbound.reception import Reception
-from relay.inbound.server import ListenError, Listeners
+from relay.inbound.server import Client, ListenError, Listeners
 from tests.inbound.dialogue import (
     ACCEPTING,
     LISTENING,
@@ -172,6 +172,18 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(door: FrontD
     assert (await other.say("NOOP")).startswith("250")
     async with asyncio.timeout(PATIENCE):
         await door.listeners.close(0.1)
+
+
+async def test_who_comes_in_the_turn_of_the_close_is_told(door: FrontDoor) -> None:
+    """Accepted by the system, but not yet counted when the clients were told."""
+    late = Client(door.listeners, door.listeners._reception, tls_first=False)
+    await door.listeners.close(0)
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: late, ours)
+    assert await reader.read() == b"421 4.3.2 The service stops, come back later\r\n"
+    assert not door.listeners._clients
+    writer.close()
 
 
 async def test_close_without_clients_and_twice(door: FrontDoor) -> None:
