@@ -118,6 +118,7 @@ async def test_a_part_that_was_renewed_is_watched_like_the_first(
     monkeypatch.setattr(Refresher, "run", run)
     relay = Relay(settings, journal())
     async with running(relay) as watching:
+        await asyncio.sleep(0)  # it is watched from now on
         await relay.renew(settings)
         renewed.set()
         async with asyncio.timeout(PATIENCE):
@@ -154,9 +155,11 @@ async def test_a_delivery_is_over_before_its_former_deliverer_has_said_goodbye(
         await begun.wait()
         await relay.renew(settings)
         go_on.set()
-        await settled.wait()
-        assert relay._partings
-        parting.set()
+        try:
+            await asyncio.wait_for(settled.wait(), PATIENCE / 4)
+            assert relay._partings
+        finally:
+            parting.set()
 
 
 async def test_a_damaged_spool_is_set_aside_and_the_relay_begins_anew(

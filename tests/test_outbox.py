@@ -9,6 +9,8 @@ import pytest
 
 from relay.outbox import Outbox
 
+PATIENCE = 20.0
+
 
 @asynccontextmanager
 async def _connection() -> AsyncIterator[tuple[asyncio.WriteTransport, asyncio.StreamReader]]:
@@ -45,7 +47,11 @@ async def test_who_takes_nothing_is_cut_and_stops_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     outbox = Outbox()
-    async with _connection() as (ended, lost), _connection() as (transport, reader):
+    async with (
+        _connection() as (ended, lost),
+        _connection() as (transport, reader),
+        asyncio.timeout(PATIENCE),
+    ):
         ended.write_eof()  # asyncio's raises for what is written after it, uvloop's does not
         outbox.put(ended, b"lost")
         outbox.put(transport, b"come")
