@@ -17,13 +17,14 @@ from relay.inbound.access import client_key, may_relay
 from relay.inbound.certificate import CertificateFiles, server_context
 from relay.inbound.complaints import Complaints
 from relay.inbound.reception import Reception
+from relay.inbound.session import STOPPING
 from relay.inbound.smtp import RelaySMTP
 
 log = logging.getLogger(__name__)
 
 _FULL = b"421 4.3.2 Too many connections here, try again later\r\n"
 _FULL_FOR_YOU = b"421 4.7.0 Too many connections from your address, try again later\r\n"
-_CLOSED = b"421 4.3.2 The service stops, come back later\r\n"
+_CLOSED = STOPPING.encode() + b"\r\n"
 _BACKLOG = 1024
 
 

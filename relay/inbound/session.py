@@ -23,7 +23,7 @@ _REFUSALS_LIMIT = 100  # refused commands before the client is sent away
 _COMMANDS_LIMIT = 10_000  # commands without the content of a message, likewise
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
-_STOPPING = "421 4.3.2 The service stops, come back later"
+STOPPING = "421 4.3.2 The service stops, come back later"
 _TOO_MANY_REFUSALS = "421 4.7.0 Too many commands were refused"
 _TOO_MANY_COMMANDS = "421 4.7.0 Too many commands without a message"
 
@@ -70,7 +70,7 @@ class ClientSession(Connection):
         """End the session: at once between commands, else after the reply to the present one."""
         self._stopping = True
         if self._work is None or self._asking:
-            self.close_with(_STOPPING)
+            self.close_with(STOPPING)
 
     def input_came(self) -> None:
         """Serve what has come, until something takes its time or the client is to read first."""
@@ -130,7 +130,7 @@ class ClientSession(Connection):
 
     def _is_over(self) -> bool:
         if not self.over and (self._stopping or self._is_unbearable):
-            self.reply(_STOPPING if self._stopping else self._complaint())
+            self.reply(STOPPING if self._stopping else self._complaint())
             self.over = True
         return self.over
 
