@@ -64,7 +64,7 @@ class Relay:
         self._books = Bookkeeping(settings, self._stores, self._clock)
         self._use(settings, delivery)
         self._deliveries: Counter[Deliverer] = Counter()  # under way
-        self._partings: set[asyncio.Task[None]] = set()  # of deliverers of former settings
+        self._partings: set[asyncio.Task[None]] = set()  # of deliverers that serve no more
         self._scheduler = Scheduler(
             self._stores.spool,
             self._deliver,
@@ -182,7 +182,7 @@ class Relay:
 
     # Not within a delivery: a stop would cut it though the mail is out
     def _part(self, deliverer: Deliverer) -> None:
-        task = asyncio.get_running_loop().create_task(deliverer.aclose())
+        task = self._spawn(deliverer.aclose())
         self._partings.add(task)
         task.add_done_callback(self._partings.discard)
 
@@ -197,7 +197,8 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._scout.aclose()
-        await asyncio.gather(self._deliverer.aclose(), *self._partings, return_exceptions=True)
+        self._part(self._deliverer)
+        await asyncio.gather(*self._partings, return_exceptions=True)
         await self._books.aclose()
         await asyncio.to_thread(self._stores.close)
 
