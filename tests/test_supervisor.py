@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from relay.db.desk import Desk
+from relay.lab.mx_host import MxHost
 from relay.lab.world import World
 
 PATIENCE = 20.0
@@ -74,6 +75,19 @@ def configure(world: World, path: Path, workers: int, listen: str = "127.0.0.1:0
     path.write_text(world.config(path.parent / "var", listen=listen, extra=extra), "utf-8")
 
 
+@asynccontextmanager
+async def delivering(world: World, path: Path, *relay: str) -> AsyncIterator[tuple[Crew, MxHost]]:
+    """Two workers, one of which waits for a host's last word; whoever comes next is answered."""
+    mx = await world.mx_host("mx.d.test", stall_at=".")
+    world.domain("d.test", mx=[(10, mx.name)])
+    configure(world, path, 2)
+    async with serving(path, *relay) as crew:
+        await crew.send("u@d.test")
+        await asyncio.wait_for(mx.stalled.wait(), PATIENCE)
+        mx.stall_at = None
+        yield crew, mx
+
+
 async def test_two_workers_take_and_deliver_mail_and_end_gracefully(
     world: World, path: Path
 ) -> None:
@@ -98,13 +112,7 @@ async def test_two_workers_take_and_deliver_mail_and_end_gracefully(
 async def test_a_worker_that_dies_is_started_again_and_its_mail_delivered(
     world: World, path: Path
 ) -> None:
-    mx = await world.mx_host("mx.d.test", stall_at=".")
-    world.domain("d.test", mx=[(10, mx.name)])
-    configure(world, path, 2)
-    async with serving(path) as crew:
-        await crew.send("u@d.test")
-        await asyncio.wait_for(mx.stalled.wait(), PATIENCE)
-        mx.stall_at = None
+    async with delivering(world, path) as (crew, mx):
         before = set(crew.workers())
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -133,13 +141,7 @@ main()
 async def test_a_process_that_cannot_be_had_just_now_is_started_later(
     world: World, path: Path
 ) -> None:
-    mx = await world.mx_host("mx.d.test", stall_at=".")
-    world.domain("d.test", mx=[(10, mx.name)])
-    configure(world, path, 2)
-    async with serving(path, "-c", _FAILS_ONCE) as crew:
-        await crew.send("u@d.test")
-        await asyncio.wait_for(mx.stalled.wait(), PATIENCE)
-        mx.stall_at = None
+    async with delivering(world, path, "-c", _FAILS_ONCE) as (crew, mx):
         for pid in crew.workers():
             os.kill(pid, signal.SIGKILL)
         told = await crew.until("cannot be started yet")

@@ -12,7 +12,7 @@ from relay.pace import Bound, FindBound, Pace
 from relay.queue.job import Claim, Job
 from relay.queue.share import Share
 
-_FEW = 20  # claims waiting for a place: time to look for more
+_FEW = 20  # claims that wait for a place, or places for claims: time to look for more
 _BODY_LIMIT = 65_536  # octets of a body that may wait in memory; larger ones are read back
 
 

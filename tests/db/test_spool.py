@@ -170,6 +170,12 @@ async def test_a_large_message_is_kept_where_memory_takes_no_advice(
     assert claim.job.size == 2 * 2**20
 
 
+async def test_without_room_nothing_is_claimed(spool: Spool) -> None:
+    """SQLite takes a limit below zero for none."""
+    await spool.put(message(), claimed=False)
+    assert [await spool.claim(1e9, limit) for limit in (0, -1)] == [[], []]
+
+
 async def test_what_waits_is_claimed_when_due_and_only_once(spool: Spool) -> None:
     """SND-36."""
     assert await spool.put(message(), claimed=False) == []

@@ -106,9 +106,12 @@ async def test_a_client_that_vanishes_while_its_content_is_written(
 
 
 @pytest.mark.parametrize("size", [1_000_000, 1_200_000], ids=["at the end", "before"])
-async def test_srv_18_a_disk_that_fills_up_amid_the_content(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("room", [900_000, 655_361], ids=["writing fails", "closing fails too"])
+async def test_srv_18_a_disk_that_fills_up_amid_the_content(
+    tmp_path: Path, size: int, room: int
+) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         with pytest.raises(StorageFullError):
             await taken(tmp_path, b"z" * size + b"\r\n", 65_536)
